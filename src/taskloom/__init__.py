@@ -1,0 +1,146 @@
+"""taskloom: one text encoder, hundreds of tasks.
+
+Everything public is here. Importing this package reads nothing but itself: torch, transformers and the rest come in
+with the first call that needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from datasets import DatasetDict
+
+    from taskloom.config import RunConfig, load_config
+    from taskloom.errors import TaskloomError, UserError
+    from taskloom.evaluation.report import RunReport
+    from taskloom.inference.predictor import Model
+    from taskloom.recipes.recipe import Task
+    from taskloom.workflows import Run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Model",
+    "Run",
+    "RunConfig",
+    "Task",
+    "TaskloomError",
+    "UserError",
+    "__version__",
+    "evaluate",
+    "export",
+    "load",
+    "load_config",
+    "load_model",
+    "tasks",
+    "train",
+]
+
+_HOMES = {
+    "Model": "taskloom.inference.predictor",
+    "Run": "taskloom.workflows",
+    "RunConfig": "taskloom.config",
+    "Task": "taskloom.recipes.recipe",
+    "TaskloomError": "taskloom.errors",
+    "UserError": "taskloom.errors",
+    "load_config": "taskloom.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class the first time it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def tasks(*patterns: str, license_use: Literal["any", "commercial"] = "any") -> list[Task]:
+    """Return the tasks of the catalog that any pattern matches; all of them without a pattern.
+
+    A pattern is an id ("glue/rte"), a glob over ids ("glue/*"), a collection ("starter") or a selector ("family:nli",
+    "kind:regression"). Raises UserError for a pattern that matches nothing.
+    """
+    from taskloom.recipes.select import select
+
+    return list(select(patterns or ("all",), license_use=license_use).tasks)
+
+
+def load(task: str | Task, *, mirror: str | os.PathLike[str] | None = None) -> DatasetDict:
+    """Return the canonical rows of a task as a DatasetDict with the splits train, validation and test it has.
+
+    Rows are read from the folder `mirror` if it is given, else from that in TASKLOOM_MIRROR, else from the hub;
+    built-in tasks are generated. Raises UserError when they cannot be read or are not what the recipe says.
+    """
+    from pathlib import Path
+
+    from taskloom.data.source import read
+    from taskloom.data.standardize import standardize, to_dataset_dict
+    from taskloom.recipes.select import get_task
+
+    recipe = get_task(task) if isinstance(task, str) else task
+    raw = read(recipe, mirror=None if mirror is None else Path(mirror))
+    return to_dataset_dict(standardize(recipe, raw))
+
+
+def train(config: str | os.PathLike[str] | RunConfig, *overrides: str) -> Run:
+    """Train, evaluate and write the run folder of a run file, with overrides such as "training.steps=200".
+
+    A run that was stopped goes on, a finished one is returned as it is. Raises UserError for a mistake in the file or
+    in the data, TaskloomError when training fails.
+    """
+    from taskloom import workflows
+    from taskloom.config import RunConfig, load_config
+
+    if isinstance(config, RunConfig):
+        if overrides:
+            raise TypeError("overrides go with the path of a run file; change the RunConfig itself instead")
+        return workflows.train(config)
+    return workflows.train(load_config(config, overrides))
+
+
+def evaluate(path: str | os.PathLike[str], *, split: str | None = None, tasks: tuple[str, ...] = ()) -> RunReport:
+    """Evaluate a run on `split` (default: validation, else test) of its tasks, or of those that `tasks` matches."""
+    from pathlib import Path
+
+    from taskloom import workflows
+
+    return workflows.evaluate(Path(path), split=split, tasks=tasks)
+
+
+def export(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    head: str | None = None,
+    with_task_embedding: bool = False,
+) -> Path:
+    """Write one head of a run or model to the folder `out`, for transformers alone; returns the folder.
+
+    `head` is the id of a trained task; without it the zero-shot head is taken.
+    """
+    from pathlib import Path
+
+    from taskloom import workflows
+
+    return workflows.export(Path(path), Path(out), head=head, with_task_embedding=with_task_embedding)
+
+
+def load_model(path: str | os.PathLike[str], *, device: str = "auto", precision: str = "auto") -> Model:
+    """Open a trained model: a run folder or its `model` folder.
+
+    `device` is auto, cpu, cuda or mps; `precision` is auto, fp32 or bf16. Raises UserError if there is no model.
+    """
+    from pathlib import Path
+
+    from taskloom import workflows
+
+    return workflows.open_model(Path(path), device=device, precision=precision)

@@ -1,0 +1,392 @@
+"""A run file (RUN.toml) as one frozen value, checked when it is made.
+
+Unknown keys are refused with the nearest known one, and every mistake in a file is told at once. Relative paths become
+absolute while loading, so a run is the same from whatever folder it is started, and the resolved copy in the run folder
+loads back equal. The price: defaults are written in one place only, the classes below, whose docstrings are the
+reference (docs/run-toml.md is made from them).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from taskloom.errors import ConfigError, did_you_mean, nearest
+
+
+def _one_or_many(value: Any) -> Any:
+    """Let a single string stand for a list of one, and a list for a tuple."""
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class DataConfig(_Section):
+    """Which tasks, and how many of their rows."""
+
+    tasks: Texts = ("tasksource-420",)
+    """Tasks from the catalog: ids, globs (`*` crosses `/`), collections (`tasksource-420`, `starter`, `procedural`,
+    `extra`, `all`) and selectors (`family:nli`, `kind:regression`, `role:train`). `[]` leaves your own tasks alone."""
+    exclude: Texts = ("role:evaluation", "defect:*")
+    """Patterns of tasks to leave out; they always win, and what they take from exactly named tasks is printed."""
+    license_use: Literal["any", "commercial"] = "any"
+    """`commercial` keeps only the tasks whose data license is known to allow commercial use."""
+    mirror: str = ""
+    """A folder laid out `OWNER/NAME` like the hub's repositories, read before the hub. Empty: the environment variable
+    `TASKLOOM_MIRROR`, else the hub."""
+    cache: str = ""
+    """Where prepared tasks are kept and shared by runs. Empty: `TASKLOOM_CACHE`, else the user's cache folder."""
+    max_rows: Count = 30000
+    """Most train rows of a task: a random subset keyed by task and row, the same in every run. Validation and test
+    rows are never capped here."""
+    max_length: Annotated[int, Field(ge=8)] = 256
+    """Longest sequence in tokens, special tokens included. Pairs are cut longest first; a choice row cuts only its
+    prompt, at its beginning."""
+    recast: Texts = ()
+    """Further tasks made from the chosen ones. Not built yet: anything but `[]` is refused."""
+    drop_overlap: bool = True
+    """Leave out train rows that also stand in a row that is evaluated (not done yet in this version)."""
+    on_error: Literal["report", "stop"] = "report"
+    """A task that cannot be prepared: `report` it and go on with the others, or `stop`."""
+
+
+class MixtureConfig(_Section):
+    """How often each task is drawn."""
+
+    exponent: Annotated[float, Field(ge=0)] = 1.0
+    """A task's share grows with its train rows to this power: 1 is proportional to size, 0 is the same for all."""
+    weights: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Factors on the shares by task id, e.g. `{ "glue/rte" = 2.0 }`."""
+    floor: Share = 0.0
+    """The smallest share that a task gets, as a part of an equal share."""
+
+
+class ModelConfig(_Section):
+    """What is trained."""
+
+    task_embedding_drop: Share = 0.1
+    """How often the task embedding is left out of a training example, so that the model also works without it."""
+    share_heads: bool = True
+    """Tasks with the same set of label names share one head."""
+    loss_scaling: Literal["none", "log_labels", "uncertainty"] = "none"
+    """Divide a row's loss by the log of its number of labels, or learn a scale for each task."""
+    attention: Literal["auto", "eager", "sdpa", "fast"] = "auto"
+    """The attention code: `auto` takes the fastest exact one that the encoder has."""
+
+
+class TrainingConfig(_Section):
+    """How it is trained."""
+
+    steps: CountOrNone = 0
+    """Optimizer steps. 0: `epochs` decides."""
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    """Passes over all train rows, where `steps` is 0."""
+    batch_size: Count = 384
+    """Examples in one optimizer step, from all tasks together; an example is one row, whatever its choices."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-5
+    """Peak learning rate."""
+    head_learning_rate: Annotated[float, Field(ge=0)] = 0.0
+    """Peak rate of heads and task embeddings. 0: the same as `learning_rate`."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor on the rate from each encoder layer to the one below; 1 trains all layers alike."""
+    schedule: Literal["linear", "constant", "cosine"] = "linear"
+    """How the rate goes on after the warm-up."""
+    warmup_steps: CountOrNone = 500
+    """Steps over which the rate rises; at most a tenth of all steps."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Decay of weights, not of biases and norms."""
+    clip: Annotated[float, Field(ge=0)] = 1.0
+    """Largest norm of a step's gradient. 0: no limit."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of the probability that training spreads over all labels of a row."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto` is bf16 where the hardware has it."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """`auto` is cuda, else mps, else cpu."""
+    compile: bool = False
+    """Compile the encoder. Not built yet: `true` is refused."""
+    pool_steps: Count = 1
+    """Steps whose rows are sorted by length together. Not built yet: anything but 1 is refused."""
+    tokens_per_micro_batch: Annotated[int, Field(ge=64)] = 8192
+    """Padded tokens that go through the encoder at once; lower it when memory runs out. It changes no result but for
+    dropout and rounding."""
+    min_micro_batches: Count = 4
+    """A step is cut into at least so many micro-batches."""
+    max_choices: Annotated[int, Field(ge=2)] = 8
+    """Most choices of a row in training; wrong ones are sampled. Evaluation scores all."""
+    skip_spikes: bool = False
+    """Skip a step whose gradient norm is far above the recent ones. Not built yet: `true` is refused."""
+    evaluate_every: CountOrNone = 1000
+    """Steps between evaluations of validation rows. 0: only at the end."""
+    save_every: CountOrNone = 500
+    """Steps between checkpoints. 0: only at the end and when interrupted."""
+    keep_checkpoints: Count = 2
+    """How many of the latest checkpoints stay on disk."""
+
+
+class EvaluationConfig(_Section):
+    """How it is evaluated."""
+
+    max_rows: Count = 2000
+    """Rows of a split that are evaluated during training; the last pass uses all."""
+
+
+class OutputConfig(_Section):
+    """Where the results go."""
+
+    folder: str = "runs"
+    """The run folder is `folder/name`."""
+    track: Texts = ()
+    """Trackers to send the log to as well. Not built yet: anything but `[]` is refused."""
+
+
+class RunConfig(_Section):
+    """One run: `load_config` makes it from a file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "tasksource-420"
+    """The run's name, and the name of its folder. Left out of a run file: the file's own name without `.toml`."""
+    encoder: Annotated[str, Field(min_length=1)] = "microsoft/deberta-v3-base"
+    """A hub id, a folder, the `model` folder of a run (a warm start), or `minilm`: the 22M encoder of the extra
+    `offline`."""
+    seed: CountOrNone = 0
+    """Decides the order of rows, dropout and new weights."""
+    data: DataConfig = DataConfig()
+    mixture: MixtureConfig = MixtureConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    output: OutputConfig = OutputConfig()
+    task: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_one_or_many)] = ()
+    """Your own tasks, each a `[[task]]` table next to the catalog's; see the recipe guide."""
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "": RunConfig,
+    "data": DataConfig,
+    "mixture": MixtureConfig,
+    "model": ModelConfig,
+    "training": TrainingConfig,
+    "evaluation": EvaluationConfig,
+    "output": OutputConfig,
+}
+PATHS = ("data.mirror", "data.cache", "output.folder")
+"""Keys that hold a path. `encoder` may hold one and the files of own tasks do: `_resolve` knows both."""
+
+
+def keys() -> list[str]:
+    """Return every key in dotted form, in the order of the reference; `task` stands for the list of own tasks."""
+    found = [name for name in RunConfig.model_fields if name not in SECTIONS]
+    found += [f"{name}.{key}" for name, section in SECTIONS.items() if name for key in section.model_fields]
+    return found
+
+
+def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
+    """Return the configuration in a TOML file, changed by `overrides` such as "training.steps=200".
+
+    An override's value is read as TOML, else as a plain string. Relative paths, the default output folder's included,
+    are relative to the file's folder; those in overrides to the current folder. Raises ConfigError.
+    """
+    file = Path(path)
+    values = _read(file)
+    values.setdefault("name", file.stem)
+    _resolve(values, file.resolve().parent)
+    for override in overrides:
+        _merge(values, *_parse_override(override))
+    if "folder" not in _section(values, "output"):
+        values.setdefault("output", {})["folder"] = str(file.resolve().parent / OutputConfig().folder)
+    return make_config(values, where=str(path))
+
+
+def make_config(values: Mapping[str, Any], *, where: str = "the configuration") -> RunConfig:
+    """Return the configuration in nested plain values; raises ConfigError that tells every mistake."""
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        problems = list(dict.fromkeys(_explain(dict(problem)) for problem in error.errors()))
+        raise ConfigError("\n".join(f"{where}: {problem}" for problem in problems)) from error
+
+
+def to_toml(config: RunConfig) -> str:
+    """Return the complete configuration as TOML that loads back equal."""
+    values = config.model_dump(mode="json")
+    lines = [f"{key} = {toml_value(values[key])}" for key in ("name", "encoder", "seed")]
+    for name in SECTIONS:
+        if name:
+            lines += ["", f"[{name}]"] + [f"{key} = {toml_value(value)}" for key, value in values[name].items()]
+    for task in values["task"]:
+        lines += ["", "[[task]]"] + [f"{_toml_key(key)} = {toml_value(value)}" for key, value in task.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        hint = did_you_mean(file.name, (other.name for other in file.parent.glob("*.toml")))
+        raise ConfigError(f"There is no run file {file}.{hint} Give the path of a TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f'{file} is not valid TOML: {error}. Strings need quotes: encoder = "minilm"; a section begins with [data].'
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = values.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    """Return the dotted key and the value of "key=value"; raises ConfigError for anything else."""
+    key, equals, written = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise ConfigError(f"{text!r} is not of the form key=value. Type for example training.steps=200.")
+    try:
+        value = tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = written
+    if _is_text(key) and not isinstance(value, str):
+        value = written.strip()  # name=2026 is a name
+    return key, _absolute(value, Path.cwd()) if key in PATHS else _encoder(
+        value, Path.cwd()
+    ) if key == "encoder" else value
+
+
+def _is_text(key: str) -> bool:
+    section, _, name = key.rpartition(".")
+    fields = SECTIONS[section].model_fields if section in SECTIONS else {}
+    return name in fields and fields[name].annotation is str
+
+
+def _merge(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key; what follows `mixture.weights.` is a task id, dots and all."""
+    parts = key.split(".", 2 if key.startswith("mixture.weights.") else 1)
+    if key not in keys() and parts[:2] != ["mixture", "weights"]:
+        raise ConfigError(f"{key}={value}: {_unknown(key)}")
+    if key == "task":
+        raise ConfigError("Own tasks cannot be given as key=value. Write a [[task]] table in the run file.")
+    place = values
+    for part in parts[:-1]:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"{key}={value}: {part!r} is not a section in the run file. Write [{part}] there.")
+    place[parts[-1]] = value
+
+
+def _resolve(values: dict[str, Any], base: Path) -> None:
+    """Make the relative paths in a file's values absolute, where they have the right type at all."""
+    for key in PATHS:
+        section, name = key.split(".")
+        if isinstance(values.get(section), dict) and name in values[section]:
+            values[section][name] = _absolute(values[section][name], base)
+    if "encoder" in values:
+        values["encoder"] = _encoder(values["encoder"], base)
+    tasks = values.get("task")
+    for task in tasks if isinstance(tasks, list) else []:
+        if isinstance(task, dict) and "files" in task:
+            task["files"] = _absolute(task["files"], base)
+
+
+def _absolute(value: Any, base: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _absolute(part, base) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_absolute(part, base) for part in value]
+    return os.path.abspath(base / Path(value).expanduser()) if isinstance(value, str) and value else value
+
+
+def _encoder(value: Any, base: Path) -> Any:
+    """An encoder is a path if it looks like one or if such a folder exists; else it is a name."""
+    if not isinstance(value, str) or value in ("", "minilm"):
+        return value
+    looks = value.startswith((".", "~", "/")) or value.count("/") > 1 or "\\" in value
+    return _absolute(value, base) if looks or (base / value).is_dir() else value
+
+
+def _explain(problem: Mapping[str, Any]) -> str:
+    """Return key, given value and what is allowed for one of pydantic's errors."""
+    key = ".".join(str(part) for part in problem["loc"])
+    kind, given, context = problem["type"], problem["input"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown(key)
+    if kind in ("model_type", "dict_type") and key in SECTIONS:
+        return f"{key} = {_shown(given)} is not a section. Write [{key}] on a line of its own, its keys below."
+    if kind == "literal_error":
+        return f"{key} = {_shown(given)}. Allowed: {context['expected'].replace(' or ', ', ')}.{_hint(given, context)}"
+    wanted = {
+        "string_type": "a string in quotes",
+        "int_type": "a whole number",
+        "float_type": "a number",
+        "bool_type": "true or false",
+        "tuple_type": 'a list in brackets, ["a", "b"]',
+        "dict_type": "a table, { name = value }",
+        "string_pattern_mismatch": "letters, digits, dots, dashes and underscores, beginning with a letter or digit",
+        "string_too_short": "a string that is not empty",
+    }.get(kind) or "; ".join(f"{BOUNDS[name]} {bound:g}" for name, bound in context.items() if name in BOUNDS)
+    return f"{key} = {_shown(given)}. Allowed: {wanted or problem['msg']}."
+
+
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+def _hint(given: Any, context: Mapping[str, Any]) -> str:
+    allowed = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
+    return did_you_mean(str(given), allowed)
+
+
+def _unknown(key: str) -> str:
+    """Say that there is no such key, and which are near: the same word in another section, or one spelled alike."""
+    section, _, last = key.rpartition(".")
+    same = [known for known in keys() if known.rpartition(".")[2] == last]
+    near = list(dict.fromkeys(nearest(key, keys(), 2) + same))[:3]
+    hint = f" Did you mean {' or '.join(repr(known) for known in near)}?" if near else ""
+    place = section if section in SECTIONS else ""
+    allowed = ", ".join(SECTIONS[place].model_fields)
+    return f"there is no key {key!r}.{hint} {f'[{place}]' if place else 'The top level'} has {allowed}."
+
+
+def _shown(value: Any) -> str:
+    try:
+        shown = toml_value(value)
+    except TypeError:
+        shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def toml_value(value: Any) -> str:
+    """Write one value in TOML; raises TypeError for what TOML has no word for."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)  # inf and nan are TOML's words too
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(toml_value(part) for part in value)}]"
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{_toml_key(key)} = {toml_value(part)}" for key, part in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    raise TypeError(f"TOML cannot hold {value!r}.")
+
+
+def _toml_key(key: str) -> str:
+    plain = key and all(letter.isascii() and (letter.isalnum() or letter in "_-") for letter in key)
+    return key if plain else toml_value(key)

@@ -1,0 +1,1 @@
+"""From recipes to micro-batches: rows read, standardized, tokenized once, drawn and cut."""

@@ -1,0 +1,108 @@
+"""Predictions -> TaskReport: metrics, intervals and the trivial answer of a task's kind. Pure; no model in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskloom.evaluation import metrics
+from taskloom.evaluation.baselines import chance_of_choice, constant_answer
+from taskloom.evaluation.intervals import (
+    Interval,
+    bootstrap,
+    f1_statistic,
+    pearson_statistic,
+    share_statistic,
+    spearman_statistic,
+    wilson,
+)
+from taskloom.evaluation.metrics import Metrics
+from taskloom.evaluation.predictions import THRESHOLD, Predictions
+from taskloom.evaluation.report import TaskReport
+from taskloom.evaluation.spans import span_counts
+
+Array = NDArray[Any]
+
+
+def score(
+    predictions: Predictions,
+    *,
+    train_gold: Array | None = None,
+    family: str = "other",
+    rows_available: int | None = None,
+    unused_rows: Mapping[str, int] | None = None,
+    threshold: float = THRESHOLD,
+    seed: int = 0,
+) -> TaskReport:
+    """Return the report of one task on one split; raises DataError without rows.
+
+    `train_gold` holds the training labels, shaped as `predictions.gold`, for the trivial answer. `seed` draws the
+    bootstrap. `rows_available` is the size of the split when only a part of it was predicted.
+    """
+    found = compute(predictions, threshold)
+    trivial = (
+        chance_of_choice(predictions.word_offsets)
+        if predictions.kind == "multiple_choice"
+        else compute(constant_answer(predictions, train_gold), threshold)
+    )
+    main = metrics.main_metric(predictions.kind, predictions.labels)
+    interval = intervals_of(predictions, found, threshold=threshold, seed=seed)
+    return TaskReport(
+        kind=predictions.kind,
+        family=family,
+        main=main,
+        rows=len(predictions),
+        rows_available=len(predictions) if rows_available is None else rows_available,
+        metrics=found.values,
+        interval=interval,
+        majority=trivial.values,
+        beats_majority=_beats(interval.get(main), found.values[main], trivial.values[main]),
+        unused_rows=dict(unused_rows or {}),
+        reasons=found.reasons | {f"majority.{name}": reason for name, reason in trivial.reasons.items()},
+    )
+
+
+def compute(predictions: Predictions, threshold: float = THRESHOLD) -> Metrics:
+    """Return the metrics of the predictions' kind."""
+    gold, answers = predictions.gold, predictions.answers(threshold)
+    if predictions.kind == "classification":
+        return metrics.classification_metrics(gold, answers)
+    if predictions.kind == "multilabel":
+        return metrics.multilabel_metrics(gold, answers)
+    if predictions.kind == "regression":
+        return metrics.regression_metrics(gold, answers)
+    if predictions.kind == "multiple_choice":
+        return metrics.choice_metrics(gold, answers)
+    return metrics.tag_metrics(gold, answers, predictions.word_offsets, predictions.labels)
+
+
+def intervals_of(predictions: Predictions, found: Metrics, *, threshold: float, seed: int) -> dict[str, Interval]:
+    """Return the 95 % interval of the main metric, and of Spearman beside Pearson; those that exist."""
+    gold, answers = predictions.gold, predictions.answers(threshold)
+    if predictions.kind in ("classification", "multiple_choice"):
+        return {"accuracy": wilson(int(np.sum(gold == answers)), len(gold))}
+    if predictions.kind == "multilabel":
+        statistics = {"micro_f1": f1_statistic(metrics.multilabel_counts(gold, answers))}
+    elif predictions.kind == "regression":
+        statistics = {"pearson": pearson_statistic(gold, answers), "spearman": spearman_statistic(gold, answers)}
+    elif "span_f1" in found.values:
+        statistics = {"span_f1": f1_statistic(span_counts(gold, answers, predictions.word_offsets, predictions.labels))}
+    else:
+        right = np.add.reduceat(np.append(gold == answers, 0), predictions.word_offsets[:-1])
+        sizes = np.diff(predictions.word_offsets)
+        statistics = {"accuracy": share_statistic(np.where(sizes > 0, right, 0), sizes)}
+    drawn = {
+        name: bootstrap(statistic, len(predictions), seed=seed)
+        for name, statistic in statistics.items()
+        if found.values[name] is not None
+    }
+    return {name: interval for name, interval in drawn.items() if interval is not None}
+
+
+def _beats(interval: Interval | None, value: float | None, majority: float | None) -> bool | None:
+    if value is None or interval is None:
+        return None
+    return bool(interval[0] > (0.0 if majority is None else majority))

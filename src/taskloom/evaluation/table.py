@@ -1,0 +1,74 @@
+"""The results as a table: for a terminal with rich, and as plain lines or Markdown anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rich.table import Table
+
+from taskloom.evaluation.report import Aggregate, Summary, TaskReport
+
+HEADER = ("task", "split", "rows", "metric", "score", "95 % interval", "majority", "")
+ABOVE = {True: "above", False: "not above", None: "undefined"}
+
+
+def number(value: float | None) -> str:
+    """Return three decimals, or a dash for an undefined value."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def cells(task: str, split: str, report: TaskReport) -> tuple[str, ...]:
+    """Return the cells of one line, in the order of HEADER."""
+    interval = report.interval.get(report.main)
+    bounds = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
+    rows = str(report.rows) if report.rows == report.rows_available else f"{report.rows} of {report.rows_available}"
+    majority = number(report.majority.get(report.main))
+    return (task, split, rows, report.main, number(report.score), bounds, majority, ABOVE[report.beats_majority])
+
+
+def lines(tasks: Mapping[str, Mapping[str, TaskReport]]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of every task and split, tasks in alphabetical order."""
+    for task in sorted(tasks):
+        for split, report in tasks[task].items():
+            yield cells(task, split, report)
+
+
+def table(tasks: Mapping[str, Mapping[str, TaskReport]]) -> Table:
+    """Return a table for `rich.print`."""
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for position, name in enumerate(HEADER):
+        shown.add_column(name, justify="right" if position in (2, 4, 6) else "left", no_wrap=position > 0)
+    for line in lines(tasks):
+        style = {"above": None, "undefined": "dim"}.get(line[-1], "yellow")
+        shown.add_row(*line, style=style)
+    return shown
+
+
+def plain(tasks: Mapping[str, Mapping[str, TaskReport]]) -> str:
+    """Return the table as aligned plain text."""
+    rows = [HEADER, *lines(tasks)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    aligned = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join(aligned)
+
+
+def markdown(tasks: Mapping[str, Mapping[str, TaskReport]]) -> str:
+    """Return the table in Markdown."""
+    rows = [HEADER, tuple("---" for _ in HEADER), *lines(tasks)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """Return the aggregate in sentences: all tasks first, then each kind if there are several."""
+    shown = [_sentence("all tasks", summary)]
+    if len(summary.by_kind) > 1:
+        shown += [_sentence(kind, aggregate) for kind, aggregate in summary.by_kind.items()]
+    return shown
+
+
+def _sentence(name: str, aggregate: Aggregate) -> str:
+    return (
+        f"{name}: mean score {number(aggregate.mean_score)} over {aggregate.scored}, "
+        f"mean majority {number(aggregate.mean_majority)} over {aggregate.with_majority}; "
+        f"{aggregate.above_majority} of {aggregate.tasks} above the trivial answer by more than their interval"
+    )

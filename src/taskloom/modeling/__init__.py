@@ -1,0 +1,1 @@
+"""One encoder, one head matrix, one task embedding for all tasks."""

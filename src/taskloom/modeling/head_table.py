@@ -1,0 +1,106 @@
+"""Which rows of the one head matrix each task reads: a table of numbers, built before any weight exists.
+
+Tasks with the same sharing key read the same rows, each in its own label order; multiple choice has one row for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskloom.recipes.labels import normalize_label
+from taskloom.recipes.recipe import KINDS
+
+Integers = NDArray[np.int64]
+NLI = ("entailment", "neutral", "contradiction")
+TWO_WAY_NLI = ("entailment", "not_entailment")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What one task reads: `rows` in the order of its `labels` (one row for a score or a choice)."""
+
+    task: str
+    id: str
+    kind: str
+    labels: tuple[str, ...]
+    key: str
+    rows: tuple[int, ...]
+    low: float | None = None
+    high: float | None = None
+
+    def row_of(self, name: str) -> int | None:
+        """Return the row of the label with this normalized name, or None."""
+        found = [row for label, row in zip(self.labels, self.rows, strict=False) if normalize_label(label) == name]
+        return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class HeadTable:
+    """The heads of all tasks, in the order of the run."""
+
+    heads: tuple[Head, ...]
+
+    @classmethod
+    def make(cls, tasks: Sequence[Mapping[str, Any]]) -> HeadTable:
+        """Return the table for tasks given as {task, id, kind, labels, key, low, high}."""
+        rows: dict[tuple[str, str], int] = {}
+        heads = []
+        for task in tasks:
+            names = [normalize_label(label) for label in task["labels"]] or [""]
+            if len(set(names)) < len(names):
+                names = list(task["labels"])  # "+" and "-" normalize alike: keep them apart by their own spelling
+            mine = tuple(rows.setdefault((task["key"], name), len(rows)) for name in names)
+            heads.append(Head(**{**task, "labels": tuple(task["labels"])}, rows=mine))
+        return cls(tuple(heads))
+
+    @cached_property
+    def size(self) -> int:
+        """The number of rows of the head matrix."""
+        return 1 + max((row for head in self.heads for row in head.rows), default=-1)
+
+    @cached_property
+    def flat_rows(self) -> Integers:
+        """The rows of all tasks, one task after the other."""
+        return np.array([row for head in self.heads for row in head.rows], dtype=np.int64)
+
+    @cached_property
+    def starts(self) -> Integers:
+        """Where each task's rows begin in `flat_rows`, and the end."""
+        return np.concatenate([[0], np.cumsum([len(head.rows) for head in self.heads])]).astype(np.int64)
+
+    @cached_property
+    def kinds(self) -> Integers:
+        """The kind of each task, as its place in KINDS."""
+        return np.array([KINDS.index(head.kind) for head in self.heads], dtype=np.int64)
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each task, by id and by id with version."""
+        return {name: place for place, head in enumerate(self.heads) for name in (head.id, head.task)}
+
+    def zero_shot(self) -> Head | None:
+        """Return the head for zero-shot classification: three-way NLI, else two-way, else None."""
+        for names in (NLI, TWO_WAY_NLI):
+            for head in self.heads:
+                if head.kind == "classification" and {normalize_label(label) for label in head.labels} == set(names):
+                    return head
+        return None
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the table as plain values, for heads.json."""
+        return [
+            {"task": head.task, "id": head.id, "kind": head.kind, "labels": list(head.labels), "key": head.key,
+             "rows": list(head.rows), "low": head.low, "high": head.high}
+            for head in self.heads
+        ]  # fmt: skip
+
+    @classmethod
+    def from_json(cls, values: Sequence[Mapping[str, Any]]) -> HeadTable:
+        """Return the table that `to_json` wrote."""
+        return cls(tuple(Head(**{**one, "labels": tuple(one["labels"]), "rows": tuple(one["rows"])}) for one in values))

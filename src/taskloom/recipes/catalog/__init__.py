@@ -1,0 +1,46 @@
+"""The catalog: tasks as plain values, a file a family, two to five lines a task."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+
+from taskloom.recipes.recipe import Builtin, Task
+
+MODULES = (
+    "glue", "nli", "paraphrase", "sentiment", "tweets", "discourse", "topic", "probing",
+    "commonsense", "science", "reading", "benchmarks", "tagging", "scores", "procedural",
+)  # fmt: skip
+"""The family files, in the order in which their tasks are listed."""
+
+STARTER = (
+    "glue/sst2", "glue/rte", "glue/mnli", "glue/cola", "glue/stsb", "tweet_eval/emotion", "tweet_eval/irony", "trec",
+    "super_glue/copa", "codah/codah", "go_emotions/simplified", "conll2003/ner_tags",
+)  # fmt: skip
+"""A dozen small and well-known tasks of all five kinds, for a first run on real data."""
+
+
+@cache
+def catalog() -> tuple[Task, ...]:
+    """Return every task of the catalog; the family files are imported on the first call."""
+    found = tuple(task for name in MODULES for task in import_module(f"{__name__}.{name}").TASKS)
+    assert len({task.id for task in found}) == len(found), "two recipes have the same id"
+    return found
+
+
+@cache
+def tasksource_420() -> frozenset[str]:
+    """Return the 420 ids of the collection of December 2022, those without a recipe yet included."""
+    return frozenset(files(__name__).joinpath("tasksource_420.txt").read_text(encoding="utf-8").split())
+
+
+def collections_of(task: Task) -> tuple[str, ...]:
+    """Return the names of the collections that hold `task`; every task is in `all`."""
+    if isinstance(task.source, Builtin):
+        return ("procedural", "all")
+    main = "tasksource-420" if task.id in tasksource_420() else "extra"
+    return (main, "starter", "all") if task.id in STARTER else (main, "all")
+
+
+COLLECTIONS = ("tasksource-420", "starter", "procedural", "extra", "all")

@@ -1,0 +1,138 @@
+"""Checkpoints that are whole or do not exist.
+
+A checkpoint is written into a temporary folder, each file is synced, the manifest with the sha256 of every file comes
+last, and one rename makes it visible; kill -9 or a full disk at any moment leaves the previous one untouched. Reading
+verifies every byte and falls back to the checkpoint before, with a word about it. Tensors are safetensors: no pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from taskloom.errors import CheckpointError
+
+MANIFEST = "manifest.json"
+TEMPORARY = ".tmp-"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified state: `step` done steps, all weights, all optimizer state, and plain values."""
+
+    step: int
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    values: dict[str, Any]
+
+
+def save_checkpoint(
+    folder: Path, *, step: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], values: Mapping[str, Any]
+) -> Path:
+    """Write `folder/step-NNNNNN` atomically and return it."""
+    final = folder / f"step-{step:06d}"
+    temporary = folder / f"{TEMPORARY}{final.name}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    save_file(_contiguous(weights), temporary / "weights.safetensors")
+    save_file(_contiguous(optimizer), temporary / "optimizer.safetensors")
+    (temporary / "state.json").write_text(json.dumps({"step": step} | dict(values)), encoding="utf-8")
+    _write_manifest(temporary)
+    shutil.rmtree(final, ignore_errors=True)
+    os.replace(temporary, final)
+    sync(folder)
+    return final
+
+
+def newest_checkpoint(folder: Path, *, warn: Callable[[str], None]) -> Checkpoint | None:
+    """Return the newest checkpoint that verifies; damaged ones are named through `warn`. None if there is none."""
+    for candidate in reversed(_by_step(folder)):
+        try:
+            return load_checkpoint(candidate)
+        except CheckpointError as error:
+            warn(f"{error} Going back to the one before.")
+    return None
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read and verify one checkpoint; raises CheckpointError naming the damaged file."""
+    verify(folder)
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    return Checkpoint(
+        step=state.pop("step"),
+        weights=load_file(folder / "weights.safetensors"),
+        optimizer=load_file(folder / "optimizer.safetensors"),
+        values=state,
+    )
+
+
+def remove_old(folder: Path, *, keep: int) -> None:
+    """Remove all but the newest `keep` checkpoints, each manifest first, so that a half-removed one never counts."""
+    for old in _by_step(folder)[: -max(1, keep)]:
+        (old / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(old)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what an interrupted save left behind."""
+    for leftover in folder.glob(f"{TEMPORARY}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
+
+
+def verify(folder: Path) -> None:
+    """Check every file of `folder` against its manifest; raises CheckpointError."""
+    try:
+        expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"Checkpoint {folder} is incomplete: its {MANIFEST} cannot be read ({error}).") from error
+    for name, digest in expected.items():
+        path = folder / name
+        if not path.is_file() or sha256_of(path) != digest:
+            raise CheckpointError(f"Checkpoint {folder} is damaged: {name} does not match its manifest.")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Force a file or folder to disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open folders; a rename there is journaled by the file system
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _by_step(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _write_manifest(folder: Path) -> None:
+    names = sorted(path.name for path in folder.iterdir())
+    for name in names:
+        sync(folder / name)
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps({name: sha256_of(folder / name) for name in names}, indent=1), encoding="utf-8")
+    sync(manifest)
+    sync(folder)
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

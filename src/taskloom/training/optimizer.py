@@ -1,0 +1,191 @@
+"""AdamW over two kinds of parameters, and the learning rate as a pure function of the step.
+
+The encoder goes through torch's fused AdamW. Head rows and task embeddings go through a row-wise AdamW of ours: in a
+step only some tasks are drawn, and a dense AdamW would still move the rows of all the others by momentum and decay. A
+row's moments, its bias correction and its decay advance only in the steps that use it (lazy Adam; Kingma and Ba 2015,
+Loshchilov and Hutter 2019), so a rare task's head is not eaten away between its turns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from taskloom.config import TrainingConfig
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+
+def learning_rate(step: int, *, steps: int, peak: float, schedule: str, warmup_steps: int) -> float:
+    """Return the rate of `step` (1-based): linear warm-up over at most a tenth of `steps`, then the schedule."""
+    warmup = min(warmup_steps, steps // 10)
+    if step <= warmup:
+        return peak * step / warmup
+    progress = (step - warmup - 1) / max(1, steps - warmup)
+    if schedule == "constant":
+        return peak
+    if schedule == "cosine":
+        return peak * 0.5 * (1 + math.cos(math.pi * progress))
+    return peak * (1 - progress)
+
+
+class RowAdamW:
+    """AdamW that touches only the rows used in a step; works on parameters of shape (rows, ...)."""
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], *, weight_decay: float) -> None:
+        self.parameters = dict(parameters)
+        self.weight_decay = weight_decay
+        self.state = {
+            name: {
+                "mean": torch.zeros_like(parameter),
+                "square": torch.zeros_like(parameter),
+                "steps": torch.zeros(parameter.shape[0], device=parameter.device),
+            }
+            for name, parameter in self.parameters.items()
+        }
+
+    @torch.no_grad()
+    def step(self, used: Mapping[str, Tensor], *, rate: float) -> None:
+        """Update the rows `used[name]` (int64, unique) of each parameter from its gradient."""
+        for name, rows in used.items():
+            parameter = self.parameters[name]
+            if parameter.grad is not None:
+                moved = rows[parameter.grad[rows].flatten(1).any(dim=1)] if parameter.dim() > 1 else rows
+                self._step_rows(parameter, self.state[name], moved, rate)
+
+    def _step_rows(self, parameter: nn.Parameter, state: dict[str, Tensor], rows: Tensor, rate: float) -> None:
+        assert parameter.grad is not None
+        gradient = parameter.grad[rows]
+        mean = state["mean"][rows].lerp_(gradient, 1 - BETAS[0])
+        square = state["square"][rows].mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        steps = state["steps"][rows] + 1
+        shape = (-1,) + (1,) * (gradient.dim() - 1)
+        first = (1 - BETAS[0] ** steps).view(shape)
+        second = (1 - BETAS[1] ** steps).view(shape)
+        values = parameter[rows] * (1 - rate * (self.weight_decay if parameter.dim() > 1 else 0.0))
+        values -= rate * (mean / first) / ((square / second).sqrt() + EPSILON)
+        parameter[rows] = values
+        state["mean"][rows], state["square"][rows], state["steps"][rows] = mean, square, steps
+
+
+class Optimizer:
+    """What the loop steps: the encoder's fused AdamW and the row-wise one, under one schedule.
+
+    Groups: no decay on biases and norms; heads and task embeddings at `head_learning_rate` (0: the same rate);
+    `layer_decay` below 1 lowers the rate of each encoder layer by that factor from top to bottom.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: Mapping[str, nn.Parameter],
+        rows: Mapping[str, nn.Parameter],
+        layer_of: Mapping[str, int],
+        settings: TrainingConfig,
+        steps: int,
+    ) -> None:
+        self.settings = settings
+        self.steps = steps
+        self.encoder = {name: parameter for name, parameter in encoder.items() if parameter.requires_grad}
+        self.dense = torch.optim.AdamW(
+            _groups(self.encoder, layer_of, settings), lr=settings.learning_rate, betas=BETAS, eps=EPSILON, fused=True
+        )
+        self.rowwise = RowAdamW(rows, weight_decay=settings.weight_decay)
+
+    def rate(self, step: int, *, peak: float | None = None) -> float:
+        """Return the learning rate of `step`, counted from 1."""
+        settings = self.settings
+        return learning_rate(
+            step,
+            steps=self.steps,
+            peak=settings.learning_rate if peak is None else peak,
+            schedule=settings.schedule,
+            warmup_steps=settings.warmup_steps,
+        )
+
+    def step(self, step: int, used: Mapping[str, Tensor]) -> float:
+        """Apply the gradients of `step`; `used` names the rows that took part. Returns the encoder's rate."""
+        rate = self.rate(step)
+        for group in self.dense.param_groups:
+            group["lr"] = rate * group["scale"]
+        self.dense.step()
+        head_peak = self.settings.head_learning_rate or self.settings.learning_rate
+        self.rowwise.step(used, rate=self.rate(step, peak=head_peak))
+        return rate
+
+    def all_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield every parameter that is trained."""
+        yield from self.encoder.values()
+        yield from self.rowwise.parameters.values()
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        for parameter in self.all_parameters():
+            parameter.grad = None
+
+    def clip(self, limit: float) -> float:
+        """Scale the gradients to a norm of at most `limit` (0: leave them) and return the norm before."""
+        return float(nn.utils.clip_grad_norm_(self.all_parameters(), limit or math.inf))
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Return the whole state as flat named tensors, for a checkpoint."""
+        flat = {}
+        for name, parameter in self.encoder.items():
+            for part, value in self.dense.state.get(parameter, {}).items():
+                flat[f"dense.{name}.{part}"] = value
+        for name, state in self.rowwise.state.items():
+            flat |= {f"rows.{name}.{part}": value for part, value in state.items()}
+        return flat
+
+    def load_state_tensors(self, flat: Mapping[str, Tensor]) -> None:
+        """Restore what `state_tensors` returned."""
+        for name, parameter in self.encoder.items():
+            prefix = f"dense.{name}."
+            parts = {key.removeprefix(prefix): value for key, value in flat.items() if key.startswith(prefix)}
+            parts = {part: value for part, value in parts.items() if "." not in part}
+            if parts:
+                self.dense.state[parameter] = {
+                    part: value.clone() if part == "step" else value.to(parameter.device).clone()
+                    for part, value in parts.items()
+                }
+        for name, state in self.rowwise.state.items():
+            for part in state:
+                state[part].copy_(flat[f"rows.{name}.{part}"])
+
+
+def _groups(
+    encoder: Mapping[str, nn.Parameter], layer_of: Mapping[str, int], settings: TrainingConfig
+) -> list[dict[str, object]]:
+    """Group parameters by (decays, layer): biases and norms, which have one dimension, do not decay."""
+    top = max(layer_of.values(), default=0)
+    groups: dict[tuple[bool, int], list[nn.Parameter]] = {}
+    for name, parameter in encoder.items():
+        groups.setdefault((parameter.dim() > 1, layer_of.get(name, top)), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "weight_decay": settings.weight_decay if decays else 0.0,
+            "scale": settings.layer_decay ** (top - layer),
+        }
+        for (decays, layer), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def layers_of(names: Iterable[str]) -> dict[str, int]:
+    """Return the layer of each encoder parameter, by the number in its name: embeddings 0, layer k at k + 1, head top."""
+    found = {name: _layer_number(name) for name in names}
+    top = max((layer for layer in found.values() if layer is not None), default=0) + 1
+    return {
+        name: 0 if "embeddings" in name and layer is None else (top if layer is None else layer + 1)
+        for name, layer in found.items()
+    }
+
+
+def _layer_number(name: str) -> int | None:
+    parts = name.split(".")
+    numbers = [int(part) for before, part in zip(parts, parts[1:]) if part.isdigit() and before in ("layer", "layers")]
+    return numbers[0] if numbers else None

@@ -1,0 +1,141 @@
+"""One run, one folder, one process: its configuration, its plan, its log, and whether it may go on.
+
+The same command run again continues. What may change between two starts is listed in `MAY_CHANGE`; anything else would
+make the second half of the run another experiment, so it is an error that names the key and both values.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from taskloom.config import RunConfig, to_toml
+from taskloom.data.locks import locked
+from taskloom.errors import CheckpointError
+from taskloom.training.checkpoint import remove_temporary, sync
+
+MAY_CHANGE = (
+    "training.steps", "training.epochs", "training.evaluate_every", "training.save_every", "training.keep_checkpoints",
+    "training.device", "evaluation.", "output.", "data.cache", "data.mirror", "data.on_error",
+)  # fmt: skip
+"""Keys (or sections) that a continued run may change; where rows are read from is covered by their fingerprints."""
+
+
+class RunFolder:
+    """The folder of one run; `open_run` gives it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model"
+        self.predictions = path / "predictions"
+        self._started = time.monotonic()
+        self._seconds_before = 0.0
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file of the run."""
+        return self.path / name
+
+    def results(self) -> dict[str, Any] | None:
+        """Return results.json, or None while there is none."""
+        return _read_json(self.file("results.json"))
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file atomically."""
+        path = self.file(name)
+        temporary = path.with_name(f".tmp-{name}")
+        temporary.write_text(text, encoding="utf-8")
+        sync(temporary)
+        os.replace(temporary, path)
+
+    def keep_or_compare_config(self, config: RunConfig) -> None:
+        """Write config.toml, or raise CheckpointError when the run was started with another one."""
+        before = _read_json(self.file(".config.json"))
+        now = config.model_dump(mode="json")
+        if before is not None:
+            for key, old, new in _differences(before, now):
+                if not key.startswith(MAY_CHANGE):
+                    raise CheckpointError(
+                        f"Run {self.path} was started with {key} = {old!r}, and now {key} = {new!r}. A run keeps its "
+                        f"settings (steps, evaluation, saving and device may change). Type `name=NEW_NAME` for a new "
+                        f"run, or put {key} back."
+                    )
+        self.write(".config.json", json.dumps(now))
+        self.write("config.toml", to_toml(config))
+
+    def keep_or_compare_plan(self, plan: Mapping[str, Any]) -> None:
+        """Write plan.json, or raise CheckpointError when the data of the run's tasks are not the same."""
+        before = _read_json(self.file("plan.json"))
+        if before is not None and before["tasks"] != plan["tasks"]:
+            changed = sorted(
+                task
+                for task in before["tasks"].keys() | plan["tasks"].keys()
+                if before["tasks"].get(task) != plan["tasks"].get(task)
+            )
+            raise CheckpointError(
+                f"Run {self.path} was started on other data: {', '.join(changed[:5])}"
+                f"{f' and {len(changed) - 5} more' if len(changed) > 5 else ''} changed since. Put the data back, or "
+                f"type `name=NEW_NAME` for a new run."
+            )
+        if before is None:
+            self.write("plan.json", json.dumps(plan, indent=1))
+
+    def resume_log(self, step: int) -> None:
+        """Drop the log lines after `step`, so that the log reads as if the run had never stopped."""
+        path = self.file("log.jsonl")
+        if not path.exists():
+            return
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+        self.write("log.jsonl", "".join(f"{line}\n" for line in lines))
+        self._seconds_before = max((json.loads(line)["time"] for line in lines), default=0.0)
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        """Append one line to log.jsonl, with the seconds spent in the run so far."""
+        seconds = self._seconds_before + time.monotonic() - self._started
+        with self.file("log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": entry["step"], "time": round(seconds, 3)} | dict(entry)) + "\n")
+
+
+@contextmanager
+def open_run(config: RunConfig) -> Iterator[RunFolder]:
+    """Open the folder of `config`'s run for this process alone; raises CheckpointError when another one has it."""
+    path = Path(config.output.folder) / config.name
+    path.mkdir(parents=True, exist_ok=True)
+    busy = CheckpointError(f"Run {path} is in use by another process. Wait for it, or type `name=NEW_NAME`.")
+    with locked(path / ".lock", busy=busy):
+        run = RunFolder(path)
+        run.checkpoints.mkdir(exist_ok=True)
+        remove_temporary(run.checkpoints)
+        remove_temporary(path)
+        yield run
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged ({error}). Remove the file, or the run's folder to start anew.") from error
+    return dict(found)
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError):
+        return float("inf")  # the torn last line of a killed process
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}", old, new

@@ -1,0 +1,55 @@
+"""Fixtures that several rooms use."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """The folder of real data; the test is skipped where there is none."""
+    given = os.environ.get("TASKLOOM_MIRROR")
+    folder = Path(given) if given else ROOT.parent / "shared" / "hub"
+    if not folder.is_dir():
+        pytest.skip("no real data: TASKLOOM_MIRROR is not set and ../shared/hub is not there")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random BERT of two narrow layers with a WordPiece tokenizer."""
+    from tiny import make_tiny_bert
+
+    folder = tmp_path_factory.mktemp("encoders") / "tiny-bert"
+    make_tiny_bert(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_deberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random DeBERTa-v2 of two narrow layers."""
+    from tiny import make_tiny_deberta
+
+    folder = tmp_path_factory.mktemp("encoders") / "tiny-deberta"
+    make_tiny_deberta(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reaches the network, the user's cache, or a mirror that it did not ask for."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("TASKLOOM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("TASKLOOM_MIRROR", raising=False)
+
+    def refuse(self: socket.socket, address: object) -> NoReturn:
+        raise AssertionError(f"a test tried to connect to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)

@@ -1,0 +1,95 @@
+"""Checkpoints: whole or absent, verified byte by byte, falling back to the one before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from taskloom.errors import CheckpointError
+from taskloom.training.checkpoint import (
+    MANIFEST,
+    load_checkpoint,
+    newest_checkpoint,
+    remove_old,
+    remove_temporary,
+    save_checkpoint,
+)
+
+
+def _save(folder: Path, step: int) -> Path:
+    return save_checkpoint(
+        folder,
+        step=step,
+        weights={"w": torch.full((3, 2), float(step))},
+        optimizer={"m": torch.arange(4.0)},
+        values={"totals": {"examples": 7}},
+    )
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    """What is saved is what is loaded: step, weights, optimizer and values."""
+    loaded = load_checkpoint(_save(tmp_path, 5))
+    assert loaded.step == 5
+    assert torch.equal(loaded.weights["w"], torch.full((3, 2), 5.0))
+    assert torch.equal(loaded.optimizer["m"], torch.arange(4.0))
+    assert loaded.values == {"totals": {"examples": 7}}
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json", MANIFEST])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_any_damage_falls_back_to_the_one_before(tmp_path: Path, name: str, damage: str) -> None:
+    """One flipped byte, a cut file or a missing file is found, named, and the checkpoint before is used."""
+    _save(tmp_path, 1)
+    path = _save(tmp_path, 2) / name
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    elif damage == "truncate":
+        path.write_bytes(data[: len(data) // 2])
+    else:
+        path.unlink()
+    warnings: list[str] = []
+    found = newest_checkpoint(tmp_path, warn=warnings.append)
+    assert found is not None and found.step == 1
+    assert len(warnings) == 1 and "step-000002" in warnings[0]
+
+
+def test_nothing_left_is_none(tmp_path: Path) -> None:
+    """Without a valid checkpoint there is none, and an empty folder is not one."""
+    (tmp_path / "step-000009").mkdir()
+    assert newest_checkpoint(tmp_path, warn=lambda _: None) is None
+
+
+def test_interrupted_save_leaves_the_previous_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in the middle of a save (a full disk) leaves the previous checkpoint and only a temporary folder."""
+    _save(tmp_path, 1)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("taskloom.training.checkpoint.save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        _save(tmp_path, 2)
+    found = newest_checkpoint(tmp_path, warn=lambda _: None)
+    assert found is not None and found.step == 1
+    remove_temporary(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+
+
+def test_remove_old_keeps_the_newest(tmp_path: Path) -> None:
+    """Only the newest `keep` checkpoints stay, in the order of their steps and not of their names' text."""
+    for step in (2, 10, 100):
+        _save(tmp_path, step)
+    remove_old(tmp_path, keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000010", "step-000100"]
+
+
+def test_damage_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    """Loading a damaged checkpoint directly raises CheckpointError with the file's name."""
+    folder = _save(tmp_path, 3)
+    (folder / "weights.safetensors").write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors"):
+        load_checkpoint(folder)

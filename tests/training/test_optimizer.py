@@ -1,0 +1,154 @@
+"""The optimizer: row-wise AdamW against torch's, untouched rows, the schedule, groups and state."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taskloom.config import TrainingConfig
+from taskloom.training.optimizer import BETAS, EPSILON, Optimizer, RowAdamW, layers_of, learning_rate
+
+
+def test_all_rows_used_equals_torch_adamw() -> None:
+    """With every row used in every step, the row-wise AdamW gives torch's AdamW."""
+    start = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    rowwise = RowAdamW({"rows": ours}, weight_decay=0.1)
+    dense = torch.optim.AdamW([theirs], lr=0.01, betas=BETAS, eps=EPSILON, weight_decay=0.1)
+    for step in range(20):
+        gradient = torch.randn(7, 5, generator=torch.Generator().manual_seed(step + 1))
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        rowwise.step({"rows": torch.arange(7)}, rate=0.01)
+        dense.step()
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_unused_rows_do_not_move() -> None:
+    """A row that no task of the step reads keeps its value, its moments and its step count."""
+    parameter = torch.nn.Parameter(torch.ones(4, 3))
+    rowwise = RowAdamW({"rows": parameter}, weight_decay=0.1)
+    for used in ([0, 1, 2, 3], [1, 3], [1]):
+        before = parameter.detach().clone()
+        parameter.grad = torch.zeros(4, 3)
+        parameter.grad[used] = 1.0
+        rowwise.step({"rows": torch.tensor(used)}, rate=0.1)
+        untouched = [row for row in range(4) if row not in used]
+        assert torch.equal(parameter[untouched], before[untouched])
+        assert not torch.equal(parameter[used], before[used])
+    assert rowwise.state["rows"]["steps"].tolist() == [1, 3, 1, 2]
+
+
+def test_a_used_row_without_gradient_does_not_move() -> None:
+    """A task whose embedding was dropped in all its examples of a step gets no decay and no momentum."""
+    parameter = torch.nn.Parameter(torch.ones(2, 3))
+    rowwise = RowAdamW({"rows": parameter}, weight_decay=0.5)
+    parameter.grad = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    rowwise.step({"rows": torch.tensor([0, 1])}, rate=0.1)
+    assert torch.equal(parameter[0], torch.ones(3))
+    assert not torch.equal(parameter[1], torch.ones(3))
+
+
+@given(
+    steps=st.integers(1, 3000), warmup=st.integers(0, 1000), schedule=st.sampled_from(["linear", "cosine", "constant"])
+)
+@settings(max_examples=60, deadline=None)
+def test_learning_rate_is_positive_and_at_most_the_peak(steps: int, warmup: int, schedule: str) -> None:
+    """Every step of every schedule trains with a rate above 0 and at most the peak; the peak is reached."""
+    rates = [
+        learning_rate(step, steps=steps, peak=1.0, schedule=schedule, warmup_steps=warmup) for step in range(1, steps + 1)
+    ]
+    assert all(0 < rate <= 1 for rate in rates)
+    assert max(rates) == 1.0
+
+
+def test_warmup_is_at_most_a_tenth_of_the_steps() -> None:
+    """500 warm-up steps in a run of 100 become 10, after which the rate is at its peak."""
+    rates = [learning_rate(step, steps=100, peak=1.0, schedule="linear", warmup_steps=500) for step in range(1, 101)]
+    assert rates.index(1.0) == 9
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def _optimizer(model: torch.nn.Module, **changes: object) -> Optimizer:
+    parameters = dict(model.named_parameters())
+    encoder = {name: parameter for name, parameter in parameters.items() if name != "rows"}
+    return Optimizer(
+        encoder=encoder,
+        rows={"rows": parameters["rows"]},
+        layer_of=layers_of(encoder),
+        settings=TrainingConfig(**{"learning_rate": 0.01, "warmup_steps": 0} | changes),
+        steps=10,
+    )
+
+
+class _Small(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embeddings = torch.nn.Embedding(5, 4)
+        self.layer = torch.nn.ModuleList([torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)])
+        self.rows = torch.nn.Parameter(torch.randn(3, 4))
+
+    def loss(self, step: int) -> torch.Tensor:
+        ids = torch.tensor([step % 5, (step + 2) % 5])
+        hidden = self.layer[1](torch.tanh(self.layer[0](self.embeddings(ids))))
+        return (hidden @ self.rows[:2].T).square().sum()
+
+
+def _train(model: _Small, optimizer: Optimizer, steps: range) -> None:
+    for step in steps:
+        model.loss(step).backward()
+        optimizer.step(step, {"rows": torch.tensor([0, 1])})
+        optimizer.zero_grad()
+
+
+def test_state_restores_bit_for_bit() -> None:
+    """Ten steps in one go equal five, a saved and restored state, and five more, bit for bit."""
+    whole = _Small()
+    _train(whole, _optimizer(whole), range(1, 11))
+    first = _Small()
+    optimizer = _optimizer(first)
+    _train(first, optimizer, range(1, 6))
+    saved = {name: value.clone() for name, value in optimizer.state_tensors().items()}
+    second = _Small()
+    second.load_state_dict(first.state_dict())
+    resumed = _optimizer(second)
+    resumed.load_state_tensors(saved)
+    _train(second, resumed, range(6, 11))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_groups_spare_biases_from_decay_and_scale_layers() -> None:
+    """Biases do not decay; with layer_decay 0.5 each layer below the top trains at half the rate of the one above."""
+    model = _Small()
+    optimizer = _optimizer(model, layer_decay=0.5, weight_decay=0.3)
+    scale = {
+        id(parameter): (group["weight_decay"], group["scale"])
+        for group in optimizer.dense.param_groups
+        for parameter in group["params"]
+    }
+    assert scale[id(model.layer[1].weight)] == (0.3, 1.0)
+    assert scale[id(model.layer[1].bias)] == (0.0, 1.0)
+    assert scale[id(model.layer[0].weight)] == (0.3, 0.5)
+    assert scale[id(model.embeddings.weight)] == (0.3, 0.25)
+
+
+def test_layers_are_read_off_the_names() -> None:
+    """Embeddings lie below layer 0, and what has no number (pooler) at the top."""
+    names = ["bert.embeddings.word.weight", "bert.encoder.layer.0.a", "bert.encoder.layer.1.a", "bert.pooler.dense.weight"]
+    assert list(layers_of(names).values()) == [0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("limit, expected", [(1.0, 1.0), (0.0, 5.0), (10.0, 5.0)])
+def test_clip_returns_the_norm_before(limit: float, expected: float) -> None:
+    """Clipping scales to the limit and reports the norm before; 0 leaves gradients alone."""
+    model = _Small()
+    optimizer = _optimizer(model)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    model.rows.grad[0, :2] = torch.tensor([3.0, 4.0])  # type: ignore[index]
+    assert optimizer.clip(limit) == pytest.approx(5.0)
+    assert float(model.rows.grad.norm()) == pytest.approx(expected, rel=1e-4)  # type: ignore[union-attr]
