@@ -33,7 +33,7 @@ PAGES = sorted(page for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
 FENCE = re.compile(
     r"^(?:<!-- (?P<note>[^>]*) -->\n)?```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-SMALL = ["training.steps=3", "training.batch_size=8", "data.max_rows=40", "evaluation.max_rows=20"]
+SMALL = ["training.steps=3", "training.batch_size=8", "data.max_rows=40", "data.max_length=64"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def run_command(line: str) -> str:
         words = words[2:]
     assert words[:1] == ["taskloom"], f"not a command that can be run here: {line!r}; mark the fence `not run: why`"
     assert not set(words) & {"|", ">", "&&", ";"}, f"too much shell: {line!r}"
-    small = SMALL if words[1] == "train" else SMALL[2:3] if words[1] == "prepare" else []
+    small = SMALL if words[1] == "train" else SMALL[2:] if words[1] == "prepare" else []
     output = io.StringIO()
     before = sys.stdin
     sys.stdin = io.StringIO(given)
@@ -177,3 +177,28 @@ def test_constraints_name_what_the_package_needs() -> None:
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
     assert {re.split(r"[<>=!~\[ ]", name)[0].lower().replace("_", "-") for name in needed} <= pinned
     assert [line for line in lines if "://" in line or "@" in line or "+" in line.split("#")[0]] == []
+
+
+def said_in_the_code() -> str:
+    """Return every text in the package's source, the fixed parts of f-strings included, a line each."""
+    import ast
+
+    import taskloom
+
+    found: list[str] = []
+    for path in Path(taskloom.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(" ".join(node.value.split()))
+    return "\n".join(found)
+
+
+def test_troubleshooting_quotes_what_is_said() -> None:
+    """Each message in the page is one that the code can print: every fixed part of it stands in the source."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(messages) > 25
+    said = said_in_the_code()
+    parts = {message: [part.strip() for part in message.split("...")] for message in messages}
+    unsaid = {message: [part for part in found if part not in said] for message, found in parts.items()}
+    assert {message: missing for message, missing in unsaid.items() if missing} == {}

@@ -21,13 +21,15 @@ ORDER = """
 errors progress config
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.labels
 recipes.select recipes.own
-data.locks
+data.columns data.mirror data.files data.source data.splits data.canonical data.standardize
+data.locks data.tokenizer data.truncation data.store data.mixture data.batches
+modeling.encoder modeling.head_table modeling.heads modeling.model
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
-evaluation.scoring evaluation.table
-training.optimizer training.checkpoint training.run_folder training.loop training.plan training.steps
-inference.inputs
+evaluation.scoring evaluation.evaluator evaluation.table
+training.optimizer training.checkpoint training.run_folder training.loop training.plan training.steps training.trainer
+inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.predictor
 reporting.task_list reporting.card
-workflows listing quickstart cli
+showing workflows listing quickstart cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}

@@ -86,8 +86,8 @@ class ModelConfig(_Section):
     """Tasks with the same set of label names share one head."""
     loss_scaling: Literal["none", "log_labels", "uncertainty"] = "none"
     """Divide a row's loss by the log of its number of labels, or learn a scale for each task."""
-    attention: Literal["auto", "eager", "sdpa", "fast"] = "auto"
-    """The attention code: `auto` takes the fastest exact one that the encoder has."""
+    attention: Literal["auto", "eager", "sdpa"] = "auto"
+    """The attention code: `auto` leaves the choice to transformers, which takes `sdpa` where the encoder has it."""
 
 
 class TrainingConfig(_Section):

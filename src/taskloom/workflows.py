@@ -6,23 +6,24 @@ single room above may know, so it stands here, once, for the command line and fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import RunConfig
-from taskloom.errors import ConfigError, ModelError, SourceError, UnknownTaskError, UserError
+from taskloom.errors import ConfigError, DataError, ModelError, SourceError, UserError
 from taskloom.progress import Progress
 from taskloom.recipes.own import own_task
 from taskloom.recipes.recipe import Task
-from taskloom.recipes.select import Selection, get_task, select
+from taskloom.recipes.select import Selection, get_task, matches, select
 
 if TYPE_CHECKING:
     from taskloom.data.standardize import CanonicalTask
     from taskloom.data.store import TaskStore
     from taskloom.evaluation.report import RunReport
     from taskloom.inference.predictor import Model as Predictor
+    from taskloom.training.trainer import Trainer
 
 NOT_BUILT = {
     "data.recast": (),
@@ -49,6 +50,16 @@ class Preparation:
     tasks: tuple[Task, ...]
     stores: tuple[TaskStore, ...]
     failed: tuple[Failure, ...]
+
+    def trainable(self) -> Iterator[tuple[Task, TaskStore]]:
+        """Yield the tasks that have train rows, with their stores."""
+        yield from ((task, store) for task, store in zip(self.tasks, self.stores, strict=True) if "train" in store.splits)
+
+    def left_out(self) -> dict[str, str]:
+        """Return the tasks that are not trained, with the reason."""
+        reasons = {failure.task: failure.reason for failure in self.failed}
+        without = (store for store in self.stores if "train" not in store.splits)
+        return reasons | {store.task: f"no train rows; it has {', '.join(store.splits)}" for store in without}
 
 
 @dataclass(frozen=True)
@@ -126,3 +137,154 @@ def rows_of(task: Task, *, mirror: str = "") -> CanonicalTask:
     from taskloom.data.standardize import standardize
 
     return standardize(task, read(task, mirror=Path(mirror) if mirror else None))
+
+
+def train(config: RunConfig, *, progress: Progress | None = None) -> Run:
+    """Prepare, train, evaluate and write the run folder; a stopped run goes on, a finished one is returned as it is."""
+    from taskloom.evaluation.report import read_report
+    from taskloom.training.plan import make_plan
+    from taskloom.training.run_folder import open_run
+    from taskloom.training.trainer import start_trainer
+
+    progress = progress or Progress()
+    with open_run(config) as run:
+        run.keep_or_compare_config(config)
+        preparation = prepare(config, progress=progress)
+        pairs = list(preparation.trainable())
+        plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs])
+        run.keep_or_compare_plan(plan.to_json(config=config))
+        results = run.file("results.json")
+        if results.exists() and read_report(results).step == plan.steps and run.model.is_dir():
+            progress.say(f"{run.path} is finished: {plan.steps} steps. Type `name=NEW_NAME` for a new run.")
+            return Run(run.path, read_report(results))
+        trainer = start_trainer(config, run, plan, progress=progress)
+        trainer.train()
+        return Run(run.path, _write_results(trainer, preparation))
+
+
+def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
+    """Score every task on all of its rows and write results, predictions, model, card, task list and citations."""
+    from taskloom.evaluation.report import RunReport, summarize
+    from taskloom.reporting.card import model_card
+    from taskloom.reporting.task_list import TrainedTask, citations, task_list
+    from taskloom.training.plan import library_versions
+
+    config, run, plan = trainer.config, trainer.run, trainer.plan
+    tasks = trainer.evaluate(keep=True)
+    report = RunReport(
+        run=config.name,
+        seed=config.seed,
+        step=trainer.step,
+        encoder=config.encoder,
+        libraries=library_versions(),
+        data_fingerprint=plan.fingerprint(),
+        tasks=tasks,
+        aggregate=summarize(tasks),
+        training=trainer.training_figures(),
+    )
+    trained = [
+        TrainedTask(task, store.labels, {split: len(rows) for split, rows in store.splits.items()})
+        for task, store in zip(plan.tasks, plan.stores, strict=True)
+    ]
+    head = trainer.model.table.zero_shot()
+    card = model_card(trained, report, zero_shot=head.task if head else None, max_length=config.data.max_length)
+    trainer.model.save(
+        run.model,
+        tokenizer_folder=trainer.tokenizer.folder,
+        max_length=config.data.max_length,
+        encoder_name=config.encoder,
+        files={"README.md": card},
+    )
+    run.write("README.md", card)
+    run.write("tasks.md", task_list(trained, report, left_out=preparation.left_out()))
+    run.write("citations.bib", citations(plan.tasks))
+    report.write(run.file("results.json"))  # last: its existence says that the run is finished
+    return report
+
+
+def evaluate(
+    path: Path, *, split: str | None = None, tasks: Sequence[str] = (), progress: Progress | None = None
+) -> RunReport:
+    """Score a trained run on `split` (default: validation, else test) of its tasks, or of those that `tasks` matches.
+
+    Nothing is written. Raises ModelError for a folder without a run, DataError when no task has the split.
+    """
+    from taskloom.config import load_config
+    from taskloom.evaluation.evaluator import evaluate_task
+    from taskloom.evaluation.report import RunReport, summarize
+    from taskloom.data.tokenizer import Tokenizer
+    from taskloom.modeling.encoder import choose_autocast, choose_device
+    from taskloom.modeling.model import Model
+    from taskloom.training.plan import library_versions
+    from taskloom.training.trainer import scored_splits
+
+    progress = progress or Progress()
+    folder = path.parent if path.name == "model" else path
+    if not (folder / "config.toml").is_file():
+        raise ModelError(f"{path} is not a run folder: it has no config.toml, which says where the tasks' rows are.")
+    config = load_config(folder / "config.toml")
+    device = choose_device(config.training.device)
+    model = Model.load(model_folder(folder)).to(device)
+    tokenizer = Tokenizer.open(model_folder(folder))
+    preparation = prepare(config, progress=progress)
+    wanted = {task.id for task in preparation.tasks if not tasks or any(matches(pattern, task) for pattern in tasks)}
+    reports = {}
+    for task, store in zip(preparation.tasks, preparation.stores, strict=True):
+        splits = [name for name in scored_splits(task, store) if split in (None, name)]
+        if splits and task.id in wanted and task.versioned in model.table.places:
+            report, _ = evaluate_task(
+                model, store, splits[0], task=task, tokenizer=tokenizer, device=device,
+                autocast=choose_autocast(config.training.precision, device), seed=config.seed,
+            )  # fmt: skip
+            reports[task.versioned] = {splits[0]: report}
+    if not reports:
+        raise DataError(f"None of the trained tasks matches {', '.join(tasks) or 'all'} and has the split {split or 'validation or test'}.")
+    return RunReport(
+        run=config.name, seed=config.seed, step=-1, encoder=config.encoder, libraries=library_versions(), tasks=reports,
+        aggregate=summarize(reports),
+    )  # fmt: skip
+
+
+def export(path: Path, out: Path, *, head: str | None = None, with_task_embedding: bool = False) -> Path:
+    """Write one head of a run or model to `out` as a Hugging Face folder; without `head`, the zero-shot one."""
+    from taskloom.inference.export import export_head
+
+    return export_head(model_folder(path), out, task=head, with_task_embedding=with_task_embedding)
+
+
+def open_model(path: Path, *, device: str = "auto", precision: str = "auto") -> Predictor:
+    """Open a trained model for prediction: a run folder or its model folder."""
+    from taskloom.inference.predictor import load_model
+
+    return load_model(model_folder(path), device=device, precision=precision)
+
+
+def model_folder(path: Path) -> Path:
+    """Return the model folder of a run or the folder itself; raises ModelError when there is neither."""
+    for folder in (path / "model", path):
+        if (folder / "heads.json").is_file():
+            return folder
+    state = "the run has not finished yet" if (path / "plan.json").is_file() else "there is no heads.json in it"
+    raise ModelError(f"{path} holds no trained model: {state}. Give a run folder or its model folder.")
+
+
+def cache(*, clear: bool = False, setting: str = "") -> str:
+    """Say where prepared tasks are and how much they take; `clear` removes them."""
+    import shutil
+
+    from taskloom.data.store import cache_folder
+
+    folder = cache_folder(setting)
+    stores = sorted(child for child in (folder / "tasks").glob("*") if child.is_dir())
+    size = sum(file.stat().st_size for store in stores for file in store.rglob("*") if file.is_file())
+    if clear:
+        for store in stores:
+            shutil.rmtree(store)
+    return f"{folder}: {len(stores)} prepared tasks, {size / 1e6:.1f} MB{', removed' if clear else ''}"
+
+
+def show(task_id: str, *, rows: int = 3, mirror: str = "") -> str:
+    """Return what a person wants to know of a task, with some rows before and after standardizing."""
+    from taskloom.showing import describe_task
+
+    return describe_task(get_task(task_id), rows=rows, mirror=mirror)

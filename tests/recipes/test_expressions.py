@@ -93,7 +93,7 @@ def test_types(field: str | Expression, expected: Type) -> None:
         (IndexIn("words", "words"), "words"),
         (IndexIn("text", "text"), "a list is needed"),
         (Sole("score"), "a list is needed"),
-        (Above(("text",), 0.5), "text"),
+        (Above(("words",), 0.5), "words"),
         (SplitOptions("words", ","), "words"),
         (Code("score", {"A": 0}), "score"),
     ],

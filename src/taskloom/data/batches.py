@@ -227,8 +227,12 @@ def ragged(starts: Array, lengths: Array) -> Array:
     return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
 
 
+WASTE = 512
+"""Padding tokens that a micro-batch may hold: about what starting one more micro-batch costs on two cores."""
+
+
 def cut(lengths: Array, sequences: Array, *, budget: int, at_least: int) -> list[int]:
-    """Return where to cut examples sorted by length, so that no part's padded tokens exceed `budget`.
+    """Return where to cut examples sorted by length: at the budget of padded tokens, or at WASTE tokens of padding.
 
     A single example over the budget is a part of its own. With fewer than `at_least` parts the budget is lowered.
     """
@@ -236,17 +240,19 @@ def cut(lengths: Array, sequences: Array, *, budget: int, at_least: int) -> list
         cuts = _greedy(lengths, sequences, budget)
         if len(cuts) + 1 >= min(at_least, len(lengths)):
             return cuts
-        budget = min(budget - 1, int(budget * 0.8), int((lengths * sequences).sum()))
+        budget = min(int(budget * 0.8), int((lengths * sequences).sum() * 0.9))
 
 
 def _greedy(lengths: Array, sequences: Array, budget: int) -> list[int]:
-    cuts, held, longest = [], 0, 0
+    cuts: list[int] = []
+    held = tokens = 0
     for place, (length, count) in enumerate(zip(lengths.tolist(), sequences.tolist(), strict=True)):
-        longest = max(longest, length)
-        if held and (held + count) * longest > budget:
+        padded = (held + count) * length  # sorted by length, so that the newest is the longest
+        if held and (padded > budget or padded - tokens - length * count > WASTE):
             cuts.append(place)
-            held, longest = 0, length
+            held = tokens = 0
         held += count
+        tokens += length * count
     return cuts
 
 

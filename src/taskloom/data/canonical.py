@@ -204,7 +204,7 @@ def _choice_columns(task: Task, kind: MultipleChoice, table: pa.Table, schema: S
     prompt = text_column(kind.prompt, table, schema)
     unusable.mark(_numpy(pc.is_null(prompt)), "null_text")
     choices = column(kind.choices, table, schema)
-    label = column(kind.label, table, schema).cast(pa.int64())
+    label = _integers(task, kind.label, table, schema)
     counts = _numpy(pc.fill_null(pc.list_value_length(choices), 0))
     blank = pc.equal(pc.utf8_trim_whitespace(pc.fill_null(choices.flatten(), "")), "")
     with_blank = np.zeros(len(table), dtype=bool)
@@ -218,6 +218,15 @@ def _choice_columns(task: Task, kind: MultipleChoice, table: pa.Table, schema: S
     if isinstance(kind.choices, Shuffled):
         choices, right = _shuffle(task, choices, right, table["__row"].to_numpy())
     return {"prompt": prompt, "choices": choices.cast(pa.list_(pa.string())), "label": pa.array(right.astype(np.int32))}
+
+
+def _integers(task: Task, field: Field, table: pa.Table, schema: Schema) -> pa.Array:
+    try:
+        return column(field, table, schema).cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"Task {task.id}: label {field!r} must count the choices from 0: {error}. Use a column of whole numbers."
+        ) from error
 
 
 def _shuffle(

@@ -207,7 +207,7 @@ class Above(Expression):
 
     def type_in(self, schema: Schema) -> Type:
         for column in self.names:
-            _expect(column, schema, Integer, Number, Boolean, Class, what="a number or a boolean")
+            _expect(column, schema, Integer, Number, Boolean, Class, Text, what="a number or a boolean")
         return ListOf(Class(self.names))
 
 

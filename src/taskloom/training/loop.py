@@ -41,15 +41,18 @@ class StepBatch:
     used: dict[str, Tensor]
 
 
+PARTS = ("data", "forward", "backward", "optimizer")
+
+
 @dataclass
 class Totals:
-    """Sums over the steps of this process."""
+    """Sums over the steps of a run; a checkpoint keeps them, so that a resumed run reports all of its steps."""
 
     steps: int = 0
     examples: int = 0
     tokens: int = 0
     padded_tokens: int = 0
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("data", "forward", "backward", "optimizer"), 0.0))
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
 
     @contextmanager
     def clock(self, part: str) -> Iterator[None]:
@@ -88,12 +91,12 @@ def fit(
     device: torch.device,
     autocast: torch.dtype | None,
     events: Events,
-) -> Totals:
-    """Train from `first_step` (1-based) to the optimizer's last step; returns the totals of this process.
+    totals: Totals,
+) -> None:
+    """Train from `first_step` (1-based) to the optimizer's last step, adding to `totals`.
 
     Raises TrainingFailed before any update by a non-finite loss, and Interrupted after saving when asked to stop.
     """
-    totals = Totals()
     steps = optimizer.steps
     model.train()
     with stop_requested() as asked, prefetch(batch_of, first_step, steps) as batches:
@@ -116,7 +119,6 @@ def fit(
             if asked and step < steps:
                 name = signal.Signals(asked[0]).name
                 raise Interrupted(f"{name}: stopped after step {step} of {steps}, saved.", signal_number=asked[0])
-    return totals
 
 
 REMEDY = "Lower training.learning_rate or set training.precision=fp32, then run the same command in a new folder."

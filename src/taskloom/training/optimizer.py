@@ -51,9 +51,9 @@ class RowAdamW:
     @torch.no_grad()
     def step(self, used: Mapping[str, Tensor], *, rate: float) -> None:
         """Update the rows `used[name]` (int64, unique) of each parameter from its gradient."""
-        for name, rows in used.items():
-            parameter = self.parameters[name]
+        for name, parameter in self.parameters.items():
             if parameter.grad is not None:
+                rows = used[name].to(parameter.device)
                 moved = rows[parameter.grad[rows].flatten(1).any(dim=1)] if parameter.dim() > 1 else rows
                 self._step_rows(parameter, self.state[name], moved, rate)
 

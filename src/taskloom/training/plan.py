@@ -6,6 +6,7 @@ the run is continued, so a run never goes on with other rows, other labels or an
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import math
 from collections.abc import Sequence
@@ -36,6 +37,10 @@ class Plan:
     def train_splits(self) -> tuple[SplitStore, ...]:
         """The train split of each task."""
         return tuple(store.splits["train"] for store in self.stores)
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of the prepared rows of all tasks, in order."""
+        return hashlib.sha256(" ".join(store.fingerprint for store in self.stores).encode()).hexdigest()
 
     def to_json(self, *, config: RunConfig) -> dict[str, Any]:
         """Return the content of plan.json."""

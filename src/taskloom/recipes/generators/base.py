@@ -186,11 +186,6 @@ def _matched(
                     yield [(premise, way), *tail]
 
 
-def rows_of(design: Design, premise: Callable[[Any], str], hypothesis: Callable[[Any], str]) -> list[Row]:
-    """Return the rows of a design, worded by `premise` and `hypothesis`."""
-    return [{"text": premise(one), "pair": hypothesis(two), "label": label} for one, two, label in design]
-
-
 def crossed(premises: Sequence[str], hypotheses: Sequence[str], label: Callable[[int, int], str]) -> list[Row]:
     """Return one row for each premise and hypothesis; `label` takes their places."""
     return [

@@ -56,11 +56,6 @@ QUALITIES = by_split(
     "yellow fragile modern lost strange damp",
     "cracked blue valuable stolen pretty warm",
 )
-PERSON_QUALITIES = by_split(
-    "young tall quiet famous tired clever",
-    "angry rich shy lazy polite nervous",
-    "hungry proud gentle clumsy curious lonely",
-)
 ADVERBS = by_split(
     "obviously clearly certainly usually",
     "apparently probably evidently often",

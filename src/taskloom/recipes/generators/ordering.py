@@ -18,9 +18,10 @@ from taskloom.recipes.generators.base import (
     balanced_designs,
     nli_label,
     read_back,
-    rows_of,
+    sentence,
 )
 from taskloom.recipes.generators.lexicon import OCCASIONS
+from taskloom.recipes.generators.padding import rows_of, until_even, without_openers
 
 Claim = tuple[int, int, bool]
 """Two events in the order they are named, and whether the first one named is the earlier one."""
@@ -28,9 +29,9 @@ Claim = tuple[int, int, bool]
 Form = tuple[Claim, ...]
 
 ORDERS = {
-    "train": ("The {a} came before the {b}.", "The {a} came after the {b}."),
-    "validation": ("The {a} preceded the {b}.", "The {a} followed the {b}."),
-    "test": ("The {a} was earlier than the {b}.", "The {a} was later than the {b}."),
+    "train": ("the {a} came before the {b}.", "the {a} came after the {b}."),
+    "validation": ("the {a} preceded the {b}.", "the {a} followed the {b}."),
+    "test": ("the {a} was earlier than the {b}.", "the {a} was later than the {b}."),
 }
 EVENTS = 4
 
@@ -69,19 +70,20 @@ def _designs(level: int) -> list[Design]:
     return balanced_designs(*_forms(level), _label)
 
 
-def make_group(random: random.Random, split: str, level: int) -> list[Row]:
-    """Return nine or twelve rows: three or four premises, each with a hypothesis for each label."""
+def _attempt(random: random.Random, split: str, level: int) -> list[Row]:
+    """Return nine or twelve rows: three or four premises, each with a hypothesis for each label; or none."""
     events = random.sample(OCCASIONS[split], EVENTS)
 
     def text(form: Form) -> str:
-        return " ".join(ORDERS[split][not claim[2]].format(a=events[claim[0]], b=events[claim[1]]) for claim in form)
+        told = [ORDERS[split][not claim[2]].format(a=events[claim[0]], b=events[claim[1]]) for claim in form]
+        return " ".join([told[0], *map(sentence, told[1:])])
 
-    return rows_of(random.choice(_designs(level)), text, text)
+    return rows_of(random, split, random.choice(_designs(level)), text, text)
 
 
 def _read(text: str, events: dict[str, int]) -> Form:
     claims = []
-    for part in re.findall(r"[^.]+\.", text):
+    for part in re.findall(r"[^.]+\.", without_openers(text)):
         for templates in ORDERS.values():
             for template, slots in read_back(templates, part.strip()):
                 pair = [events.setdefault(slots[slot], len(events)) for slot in "ab"]
@@ -107,7 +109,7 @@ GENERATORS = (
             "3: four events, three sentences."
         ),
         solve=solve,
-        make_group=make_group,
+        make_group=until_even(_attempt),
         templates=ORDERS,
     ),
 )

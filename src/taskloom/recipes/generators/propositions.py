@@ -18,10 +18,10 @@ from taskloom.recipes.generators.base import (
     balanced_designs,
     nli_label,
     read_back,
-    rows_of,
     sentence,
 )
 from taskloom.recipes.generators.lexicon import HABITS, NAMES
+from taskloom.recipes.generators.padding import rows_of, until_even, without_openers
 
 Literal = tuple[int, bool]
 """Atom, and whether it is affirmed."""
@@ -33,18 +33,18 @@ Form = tuple[Clause, ...]
 """Clauses that all hold; a sentence each."""
 
 CONNECTIVES = {
-    "train": {"is": "{a}.", "and": "{a} and {b}.", "or": "{a} or {b}.", "if": "If {a}, then {b}."},
+    "train": {"is": "{a}.", "and": "{a} and {b}.", "or": "{a} or {b}.", "if": "if {a}, then {b}."},
     "validation": {
-        "is": "For sure {a}.",
-        "and": "Both {a} and {b}.",
+        "is": "for sure {a}.",
+        "and": "both {a} and {b}.",
         "or": "{a}, or else {b}, or both.",
         "if": "{b} if {a}.",
     },
     "test": {
-        "is": "No doubt {a}.",
+        "is": "no doubt {a}.",
         "and": "{a}, and moreover {b}.",
-        "or": "Either {a} or {b}, perhaps both.",
-        "if": "Whenever {a}, also {b}.",
+        "or": "either {a} or {b}, perhaps both.",
+        "if": "whenever {a}, also {b}.",
     },
 }
 LITERALS = {
@@ -107,8 +107,8 @@ def _label(premise: Form, hypothesis: Form) -> str:
     return nli_label(_true_in(premise), _true_in(hypothesis))
 
 
-def make_group(random: random.Random, split: str, level: int) -> list[Row]:
-    """Return nine or twelve rows: three or four premises, each with a hypothesis for each label."""
+def _attempt(random: random.Random, split: str, level: int) -> list[Row]:
+    """Return nine or twelve rows: three or four premises, each with a hypothesis for each label; or none."""
     names, habits = random.sample(NAMES[split], ATOMS), random.sample(HABITS[split], ATOMS)
     flipped = [random.random() < 0.5 for _ in range(ATOMS)]  # labels stay the same when an atom means its opposite
 
@@ -119,10 +119,10 @@ def make_group(random: random.Random, split: str, level: int) -> list[Row]:
         clauses = []
         for connective, literals in form:
             spoken = dict(zip("ab", (literal(*part) for part in literals), strict=False))
-            clauses.append(sentence(CONNECTIVES[split][connective].format(**spoken)))
-        return " ".join(clauses)
+            clauses.append(CONNECTIVES[split][connective].format(**spoken))
+        return " ".join([clauses[0], *map(sentence, clauses[1:])])
 
-    return rows_of(random.choice(_designs(level)), text, text)
+    return rows_of(random, split, random.choice(_designs(level)), text, text)
 
 
 def _read_literal(text: str) -> tuple[str, bool] | None:
@@ -137,7 +137,7 @@ def _read_literal(text: str) -> tuple[str, bool] | None:
 def _read(text: str, atoms: dict[str, int]) -> Form:
     """Return the form of a text; `atoms` numbers the atoms as they come and is added to."""
     clauses = []
-    for part in re.findall(r"[^.]+\.", text):
+    for part in re.findall(r"[^.]+\.", without_openers(text)):
         clauses.append(_read_clause(part.strip(), atoms))
     return tuple(clauses)
 
@@ -172,7 +172,7 @@ GENERATORS = (
             "3: a rule with if or or, and a fact: what follows, and what only seems to."
         ),
         solve=solve,
-        make_group=make_group,
+        make_group=until_even(_attempt),
         templates={
             split: tuple(
                 template.replace("{a}", one).replace("{b}", one)

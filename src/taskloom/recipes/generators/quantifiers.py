@@ -20,10 +20,9 @@ from taskloom.recipes.generators.base import (
     every,
     nli_label,
     read_back,
-    rows_of,
-    sentence,
 )
 from taskloom.recipes.generators.lexicon import HAPPENINGS, KINDS_OF, MODIFIERS, ROOMS
+from taskloom.recipes.generators.padding import rows_of, until_even, without_openers
 
 Form = tuple[str, bool, bool]
 """Quantifier, is the noun the narrower one, is the verb phrase the narrower one."""
@@ -46,9 +45,9 @@ QUANTIFIERS = {
     },
 }
 FRAMES = {
-    "train": ("{claim}.", "In the {place}, {claim}."),
-    "validation": ("Behind the {place}, {claim}.", "In front of the {place}, {claim}."),
-    "test": ("Near the {place}, {claim}.", "Not far from the {place}, {claim}."),
+    "train": ("{claim}.", "in the {place}, {claim}."),
+    "validation": ("behind the {place}, {claim}.", "in front of the {place}, {claim}."),
+    "test": ("near the {place}, {claim}.", "not far from the {place}, {claim}."),
 }
 _NOUNS = (None, False, True)
 _VERBS = (None, False, True)
@@ -99,17 +98,17 @@ def _nouns(random: random.Random, split: str, level: int) -> tuple[str, str]:
     return base, f"{random.choice(MODIFIERS[split])} {base}"
 
 
-def make_group(random: random.Random, split: str, level: int) -> list[Row]:
-    """Return nine or twelve rows: three or four premises, each with a hypothesis for each label."""
+def _attempt(random: random.Random, split: str, level: int) -> list[Row]:
+    """Return nine or twelve rows: three or four premises, each with a hypothesis for each label; or none."""
     nouns = _nouns(random, split, level)
     verbs = tuple(random.choice(HAPPENINGS[split]).split(":"))
     frame = random.choice(FRAMES[split]).replace("{place}", random.choice(ROOMS[split]))
 
     def text(form: Form) -> str:
         subject = QUANTIFIERS[split][form[0]].format(n=nouns[form[1]])
-        return sentence(frame.format(claim=f"{subject} {verbs[form[2]]}"))
+        return frame.format(claim=f"{subject} {verbs[form[2]]}")
 
-    return rows_of(random.choice(_designs(level == 3)), text, text)
+    return rows_of(random, split, random.choice(_designs(level == 3)), text, text)
 
 
 def _label(premise: Form, hypothesis: Form) -> str:
@@ -136,7 +135,7 @@ def _verb_narrow() -> dict[str, bool]:
 def _read(text: str) -> tuple[str, str, bool]:
     """Return quantifier, noun phrase, and whether the verb phrase is the narrower one."""
     for split in FRAMES:
-        for template, slots in read_back(_templates(split), text):
+        for template, slots in read_back(_templates(split), without_openers(text)):
             words = f"{slots['n']} {slots['v']}".split()
             for count in (1, 2):
                 verb = " ".join(words[count:])
@@ -168,7 +167,7 @@ GENERATORS = (
             "3: `only` as well."
         ),
         solve=solve,
-        make_group=make_group,
+        make_group=until_even(_attempt),
         templates={split: tuple(_templates(split)) for split in FRAMES},
     ),
 )

@@ -123,8 +123,9 @@ def solve_where(row: Row) -> int:
 DEVICES = ("fan", "heater", "lamp", "radio")
 SWITCHES = {
     "train": {
-        "on": "At first the {d} is on.",
-        "off": "At first the {d} is off.",
+        # both states have as many letters, or the length of a text would tell how many devices start on
+        "on": "At first the {d} is running.",
+        "off": "At first the {d} is stopped.",
         "press": "{n} presses the switch of the {d}.",
         "all": "{n} presses every switch.",
     },
@@ -135,8 +136,8 @@ SWITCHES = {
         "all": "{n} hits all of the buttons.",
     },
     "test": {
-        "on": "To start with, the {d} runs.",
-        "off": "To start with, the {d} idles.",
+        "on": "To start with, the {d} is active.",
+        "off": "To start with, the {d} is asleep.",
         "press": "{n} flips the lever of the {d}.",
         "all": "{n} flips each lever there is.",
     },

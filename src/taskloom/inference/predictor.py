@@ -1,0 +1,224 @@
+"""A trained model in use: `predict` answers rows of a trained task, `classify` takes labels given on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taskloom.data.tokenizer import Tokenizer
+from taskloom.errors import DataError, ModelError
+from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer, place_of
+from taskloom.evaluation.predictions import THRESHOLD, Predictions
+from taskloom.inference import zero_shot
+from taskloom.inference.prepared_rows import SPLIT, prepare_rows
+from taskloom.modeling import model as modeling
+from taskloom.modeling.encoder import choose_autocast, choose_device
+from taskloom.modeling.head_table import Head
+
+Array = NDArray[Any]
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+class Model:
+    """An opened model; `load_model` makes it."""
+
+    def __init__(self, network: modeling.Model, how: Answering, *, max_length: int, folder: Path) -> None:
+        self.network = network
+        self.folder = folder
+        self.max_length = max_length
+        self._how = how
+
+    def __repr__(self) -> str:
+        return f"Model({str(self.folder)!r}, tasks={len(self.heads)}, device={self.device.type!r})"
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The trained tasks with their kinds and labels, in the order of training."""
+        return self.network.table.heads
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The ids of the trained tasks, with versions."""
+        return tuple(head.task for head in self.heads)
+
+    @property
+    def zero_shot_task(self) -> str | None:
+        """The task whose head `classify` uses, or None when no entailment task was trained."""
+        head = self.network.table.zero_shot()
+        return head.task if head else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return self._how.device
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic in use: "bf16" or "fp32"."""
+        return "bf16" if self._how.autocast else "fp32"
+
+    def predict(
+        self, task: str, rows: Sequence[Any], *, threshold: float = THRESHOLD, use_task_embedding: bool = True
+    ) -> list[dict[str, Any]]:
+        """Return the answers of a trained task (id or id@version) to `rows`, in order.
+
+        A row is a text or a (text, pair), a (prompt, [choices]), or a list of words; or a dict of canonical columns.
+        classification: {"label": name, "scores": {name: p}}; multilabel: {"labels": [names], "scores": {name: p}}, the
+        labels with p of at least `threshold`; regression: {"score": x} in original units; multiple choice:
+        {"label": position, "scores": [p, ...]}; tags: {"labels": [a tag a word]}.
+        Raises UnknownTaskError for a task it was not trained on, DataError for a row that does not fit.
+        """
+        head = self.heads[place_of(self.network, task)]
+        if isinstance(rows, str):
+            raise DataError(f"predict takes a list of rows, not one string. Type [{rows[:40]!r}].")
+        given = prepare_rows(list(rows), head, self._how.tokenizer, max_length=self.max_length)
+        split = given.splits[SPLIT]
+        if not len(split):
+            return []
+        unseen = head.labels.index(OUTSIDE) if OUTSIDE in head.labels else NO_ANSWER
+        answers = answer(
+            self.network,
+            given,
+            SPLIT,
+            how=self._answering(use_task_embedding),
+            head=head.task,
+            places=np.arange(len(split)),
+            unseen=unseen,
+        )
+        return _RESULTS[head.kind](answers, threshold)
+
+    @overload
+    def classify(
+        self, texts: str, labels: Sequence[str] | str, *, multi_label: bool = ..., hypothesis_template: str = ...,
+        use_task_embedding: bool = ...,
+    ) -> dict[str, Any]: ...  # fmt: skip
+
+    @overload
+    def classify(
+        self, texts: list[str] | tuple[str, ...], labels: Sequence[str] | str, *, multi_label: bool = ...,
+        hypothesis_template: str = ..., use_task_embedding: bool = ...,
+    ) -> list[dict[str, Any]]: ...  # fmt: skip
+
+    def classify(
+        self,
+        texts: str | list[str] | tuple[str, ...],
+        labels: Sequence[str] | str,
+        *,
+        multi_label: bool = False,
+        hypothesis_template: str = zero_shot.TEMPLATE,
+        use_task_embedding: bool = False,
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """Return {"sequence", "labels", "scores"} of each text, best label first; one string in, one dict out.
+
+        `labels` are any words, or one string of them separated by commas. With `multi_label` each label is judged by
+        itself. Same numbers as the Hugging Face zero-shot pipeline on the same folder. Raises ModelError when no
+        entailment task was trained, DataError for no labels or a template without a gap.
+        """
+        found = zero_shot.classify(
+            self.network,
+            [texts] if isinstance(texts, str) else list(texts),
+            zero_shot.label_names(labels),
+            how=self._answering(use_task_embedding),
+            max_length=self.max_length,
+            multi_label=multi_label,
+            hypothesis_template=hypothesis_template,
+        )
+        return found[0] if isinstance(texts, str) else found
+
+    def _answering(self, use_task_embedding: bool) -> Answering:
+        how = self._how
+        return Answering(
+            tokenizer=how.tokenizer,
+            device=how.device,
+            tokens_per_micro_batch=how.tokens_per_micro_batch,
+            autocast=how.autocast,
+            use_task_embedding=use_task_embedding,
+        )
+
+
+def load_model(
+    path: str | Path, *, device: str = "auto", precision: Literal["auto", "fp32", "bf16"] | str = "auto"
+) -> Model:
+    """Open a model folder, or the `model` folder of a run; raises ModelError when there is none.
+
+    `device` is auto, cpu, cuda or mps. `precision` "auto" is bf16 on CUDA hardware that is fast at it, else fp32: bf16
+    moves probabilities by about 1e-3, and on a CPU the answers shall equal those of the exported folder.
+    """
+    if precision not in PRECISIONS:
+        raise ModelError(f"Precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
+    folder = _model_folder(Path(path))
+    place = choose_device(device)
+    network = modeling.Model.load(folder).to(place)
+    how = Answering(
+        tokenizer=Tokenizer.open(folder),
+        device=place,
+        autocast=choose_autocast("fp32" if precision == "auto" and place.type == "cpu" else precision, place),
+        use_task_embedding=True,
+    )
+    return Model(network, how, max_length=int(modeling.read_record(folder)["max_length"]), folder=folder)
+
+
+def _model_folder(path: Path) -> Path:
+    inner = path / "model"
+    if (path / modeling.HEADS_JSON).is_file() or not inner.is_dir():
+        return path
+    return inner
+
+
+def _class_results(answers: Predictions, _threshold: float) -> list[dict[str, Any]]:
+    best = answers.answers()
+    return [
+        {"label": answers.labels[place], "scores": _named(answers.labels, row)}
+        for place, row in zip(best, answers.scores, strict=True)
+    ]
+
+
+def _label_list_results(answers: Predictions, threshold: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "labels": [label for label, score in zip(answers.labels, row, strict=True) if score >= threshold],
+            "scores": _named(answers.labels, row),
+        }
+        for row in answers.scores
+    ]
+
+
+def _score_results(answers: Predictions, _threshold: float) -> list[dict[str, Any]]:
+    return [{"score": float(score)} for score in answers.scores]
+
+
+def _choice_results(answers: Predictions, _threshold: float) -> list[dict[str, Any]]:
+    rows = np.split(answers.scores, answers.word_offsets[1:-1])
+    return [
+        {"label": int(best), "scores": [float(score) for score in row]}
+        for best, row in zip(answers.answers(), rows, strict=True)
+    ]
+
+
+def _tag_results(answers: Predictions, _threshold: float) -> list[dict[str, Any]]:
+    rows = np.split(answers.scores, answers.word_offsets[1:-1])
+    return [{"labels": [answers.labels[tag] for tag in _filled(row)]} for row in rows]
+
+
+def _filled(tags: Array) -> Array:
+    """Give words that the model never saw the row's most frequent tag, where the task has no O."""
+    seen = tags[tags != NO_ANSWER]
+    return np.where(tags == NO_ANSWER, np.bincount(seen).argmax() if len(seen) else 0, tags)
+
+
+def _named(labels: Sequence[str], row: Array) -> dict[str, float]:
+    return {label: float(score) for label, score in zip(labels, row, strict=True)}
+
+
+_RESULTS: dict[str, Callable[[Predictions, float], list[dict[str, Any]]]] = {
+    "classification": _class_results,
+    "multilabel": _label_list_results,
+    "regression": _score_results,
+    "multiple_choice": _choice_results,
+    "token_classification": _tag_results,
+}
