@@ -6,8 +6,8 @@ For each generator, on `--rows` rows of the train split, by five-fold cross-vali
 once more trained on train and tested on test rows:
 
 - majority: the most frequent answer (regression: the mean; tags: the most frequent tag of a word's form);
-- bag of bigrams: logistic regression (regression: ridge, its penalty chosen on the training rows) on counts of words and neighboring words, text and pair told
-  apart, the borders of a text being words too;
+- bag of bigrams: logistic regression (regression: ridge, its penalty chosen on the training rows) on counts of words
+  and neighboring words, text and pair told apart, the borders of a text being words too;
 - length: gradient boosting on numbers of words and of characters, and on their differences;
 - the rule solver, which reads the texts alone.
 
@@ -20,6 +20,7 @@ from majority in the cross-validation, which is the harder of the two tests beca
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -70,7 +71,7 @@ def bag(space: str, text: str) -> Features:
     for mark in ".,?!:;":
         text = text.replace(mark, f" {mark}")
     words = ["<s>", *text.lower().split(), "</s>"]
-    pairs = [f"{one} {two}" for one, two in zip(words, words[1:], strict=False)]
+    pairs = [f"{one} {two}" for one, two in itertools.pairwise(words)]
     return {f"{space}:{part}": float(count) for part, count in Counter([*words[1:-1], *pairs]).items()}
 
 
@@ -195,15 +196,14 @@ def by_majority(kind: str, train: Sequence[Unit], test: Sequence[Unit]) -> float
 
 def cross_validated(generator: Generator, groups: Sequence[Sequence[Unit]]) -> Scores:
     """Return the scores over all rows, each answered by models that saw no row of its group."""
-    folds = list(range(len(groups)))
-    random.Random(0).shuffle(folds)
-    parts = [(fold, groups[index]) for index, fold in zip(range(len(groups)), (n % FOLDS for n in folds), strict=True)]
+    order = random.Random(0).sample(range(len(groups)), len(groups))
+    fold_of = {index: place % FOLDS for place, index in enumerate(order)}
     totals: dict[str, list[float]] = {"majority": [], "bigrams": [], "length": []}
     test_units: list[Unit] = []
     said: dict[str, list[Any]] = {"bigrams": [], "length": []}
     for fold in range(FOLDS):
-        train = [unit for part, units in parts if part != fold for unit in units]
-        test = [unit for part, units in parts if part == fold for unit in units]
+        train = [unit for index, units in enumerate(groups) if fold_of[index] != fold for unit in units]
+        test = [unit for index, units in enumerate(groups) if fold_of[index] == fold for unit in units]
         test_units += test
         totals["majority"].append(by_majority(generator.kind, train, test) * len(test))
         for name, answers in models(generator.kind).items():
@@ -255,10 +255,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=list(generators()))
     parser.add_argument("--rows", type=int, default=2000)
     arguments = parser.parse_args()
-    print(
-        "| generator | kind | majority | bigrams | length | train to test: majority | bigrams | length | solver | leak-free |"
-    )
-    print("|---|---|--:|--:|--:|--:|--:|--:|--:|---|")
+    heads = ("generator", "kind", "majority", "bigrams", "length", "to test: majority", "bigrams", "length", "solver")
+    print(f"| {' | '.join(heads)} | leak-free |")
+    print(f"|---|---|{'--:|' * (len(heads) - 2)}---|")
     for name in arguments.names:
         generator = generators()[name]
         inside, across, exact = measure(generator, arguments.rows)

@@ -115,4 +115,8 @@ def made_model(encoder: Path, *, names: tuple[str, ...] = tuple(KINDS), nli_labe
     with torch.no_grad():
         for parameter in (model.head_weight, model.head_bias, model.task_embedding):
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+        for head in model.table.heads:
+            if head.kind == "regression":  # most scores within the scale, a few clipped
+                model.head_weight[list(head.rows)] *= 0.3
+                model.head_bias[list(head.rows)] = 0.5
     return model

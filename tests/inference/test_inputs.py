@@ -54,7 +54,7 @@ def test_other_values_are_no_choice_row(given) -> None:
 
 def test_word_rows() -> None:
     """Words come as a list or in a dict; a string is cut at blanks."""
-    for given in (["a", "b"], ("a", "b"), {"tokens": ["a", "b"]}, {"tokens": '["a", "b"]'}, "a  b"):
+    for given in (["a", "b"], ("a", "b"), {"tokens": ["a", "b"]}, {"tokens": '["a", "b"]'}, "a  b", {"text": "a b "}):
         assert words_row(given) == WordsRow(("a", "b"))
     with pytest.raises(DataError, match="words"):
         words_row([1, 2])

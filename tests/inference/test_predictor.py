@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_models import KINDS, LABELS, MAX_LENGTH, made_model, made_rows, made_store, made_task
 
+from made_models import KINDS, LABELS, MAX_LENGTH, made_model, made_rows, made_store, made_task
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError, UnknownTaskError
 from taskloom.evaluation.evaluator import evaluate_task

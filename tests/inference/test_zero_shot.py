@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_models import MAX_LENGTH, made_model
 
+from made_models import MAX_LENGTH, made_model
 from taskloom.errors import DataError, ModelError
 from taskloom.inference import zero_shot
 from taskloom.inference.predictor import Model, load_model
@@ -136,3 +136,14 @@ def test_model_without_entailment_says_so(tiny_bert: Path, tmp_path: Path) -> No
     assert opened.zero_shot_task is None
     with pytest.raises(ModelError, match="family:nli"):
         opened.classify("bee", ["car"])
+
+
+def test_numbers_are_those_of_the_pipeline_for_deberta(tiny_deberta: Path, tmp_path: Path) -> None:
+    """The same holds for an architecture without absolute positions and with a pooler of its own."""
+    from transformers import pipeline
+
+    folder = saved(tiny_deberta, tmp_path / "model", ("entailment", "neutral", "contradiction"))
+    found = load_model(folder, device="cpu").classify(TEXTS, CANDIDATES)
+    expected = pipeline("zero-shot-classification", str(folder), device="cpu")(TEXTS, CANDIDATES)
+    for one, other in zip(found, expected, strict=True):
+        assert_same(one, other)

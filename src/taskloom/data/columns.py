@@ -35,6 +35,8 @@ def text_column(field: Field, table: pa.Table, schema: Schema) -> pa.Array:
     found = schema.get(field) if isinstance(field, str) else None
     if isinstance(found, Class):
         return _class_names(values, found)
+    if pa.types.is_boolean(values.type):
+        return pc.if_else(values, "True", "False")
     return values if pa.types.is_string(values.type) else values.cast(pa.string())
 
 

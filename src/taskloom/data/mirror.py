@@ -13,6 +13,14 @@ import pyarrow.parquet as pq
 from taskloom.errors import SourceError, did_you_mean
 
 
+def has_config(folder: Path, config: str | None) -> bool:
+    """Tell whether a mirror's repository folder exists and holds this config."""
+    if not folder.is_dir():
+        return False
+    configs = _configs(folder)
+    return len(configs) == 1 or config in configs or (config is None and "default" in configs)
+
+
 def read_mirror(folder: Path, config: str | None, *, wanted: tuple[str, ...]) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """Return the wanted splits that exist, and the JSON features; raises SourceError naming what there is.
 

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from taskloom.data.files import read_files
-from taskloom.data.mirror import read_mirror
+from taskloom.data.mirror import has_config, read_mirror
 from taskloom.errors import SourceError
 from taskloom.recipes.recipe import Builtin, Files, Held, Hub, Task
 from taskloom.recipes.schema import Type, schema_from_features
@@ -58,7 +58,7 @@ def read(task: Task, *, mirror: Path | None = None, seed: int = 0) -> RawTask:
     folder = mirror or (Path(os.environ["TASKLOOM_MIRROR"]) if os.environ.get("TASKLOOM_MIRROR") else None)
     if folder is not None and not folder.is_dir():
         raise SourceError(f"The mirror folder {folder} does not exist. Give a folder laid out OWNER/NAME, or none.")
-    if folder is not None and (folder / source.repo).is_dir():
+    if folder is not None and has_config(folder / source.repo, source.config):
         splits, features = read_mirror(folder / source.repo, source.config, wanted=source_splits(task))
         return _raw(splits, features, f"mirror {source.repo}")
     return _raw(*read_hub(source, source_splits(task)), f"hub {source.repo}", identity=_hub_identity(source))
@@ -107,7 +107,7 @@ def _offline() -> bool:
 def _unreachable(source: Hub, error: Exception) -> SourceError:
     why = "HF_HUB_OFFLINE is set" if _offline() else f"the hub cannot be reached ({type(error).__name__})"
     return SourceError(
-        f"Data set {source.repo} is in no mirror folder and {why}. Set data.mirror or TASKLOOM_MIRROR to a folder laid "
+        f"Data set {source.repo}{f' ({source.config})' if source.config else ''} is in no mirror folder and {why}. Set data.mirror or TASKLOOM_MIRROR to a folder laid "
         f"out OWNER/NAME that holds it, or run where the hub can be reached."
     )
 

@@ -25,6 +25,7 @@ from taskloom.evaluation.baselines import most_frequent
 from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.report import TaskReport
 from taskloom.evaluation.scoring import score
+from taskloom.modeling.head_table import Head
 from taskloom.modeling.model import Model, scaled_scores
 from taskloom.recipes.recipe import Task
 
@@ -47,6 +48,11 @@ class Answering:
     def arithmetic(self) -> AbstractContextManager[Any]:
         """Return the autocast context, or one that does nothing for full precision."""
         return torch.autocast(self.device.type, self.autocast) if self.autocast else nullcontext()
+
+    def head_logits(self, model: Model, features: Tensor, head: Head) -> Tensor:
+        """Return logits (units, labels) in fp32 always: the 8 bits of a bf16 logit make ties of different answers."""
+        with torch.autocast(self.device.type, enabled=False):
+            return model.head_logits(features, head)
 
 
 def evaluate_task(
@@ -130,9 +136,7 @@ def answer(
     )
     collected = _Collected(rows, places, store.kind, len(store.labels), unseen)
     for batch in batcher.whole_split(place, places):
-        with how.arithmetic():
-            logits = model.task_logits(batch.to(how.device), place, use_task_embedding=how.use_task_embedding)
-        collected.add(batch, logits)
+        collected.add(batch, _logits(model, batch.to(how.device), known, how))
     scores = scaled_scores(collected.scores, known) if store.kind == "regression" else collected.probabilities()
     return Predictions(
         task=store.task,
@@ -144,6 +148,14 @@ def answer(
         scores=scores,
         offsets=collected.offsets,
     )
+
+
+@torch.inference_mode()
+def _logits(model: Model, batch: MicroBatch, head: Head, how: Answering) -> Tensor:
+    """Return fp32 logits of one task's batch, (sequences, labels), or (words, labels) for tags."""
+    with how.arithmetic():
+        pooled, words = model.features(batch, use_task_embedding=how.use_task_embedding)
+    return how.head_logits(model, words if head.kind == "token_classification" else pooled, head)
 
 
 def place_of(model: Model, head: str) -> int:

@@ -69,6 +69,7 @@ def summary_lines(summary: Summary) -> list[str]:
 def _sentence(name: str, aggregate: Aggregate) -> str:
     return (
         f"{name}: mean score {number(aggregate.mean_score)} over {aggregate.scored}, "
-        f"mean majority {number(aggregate.mean_majority)} over {aggregate.with_majority}; "
+        f"mean majority {number(aggregate.mean_majority)} over {aggregate.with_majority}, "
+        f"mean gain {number(aggregate.mean_gain)} where both are defined; "
         f"{aggregate.above_majority} of {aggregate.tasks} above the trivial answer by more than their interval"
     )

@@ -2,7 +2,8 @@
 
 The pooler that sequence heads read is the architecture's own, so a classification, multi-label, regression or choice
 head is exact. Tag heads read the last hidden states, as the architectures' own token classifiers do where those put
-one linear layer on top.
+one linear layer on top. What was written is opened again and asked for a few texts, and an architecture that computes
+something else from the same weights is refused: that costs a second, and an export is never silently wrong.
 """
 
 from __future__ import annotations
@@ -15,27 +16,37 @@ import torch
 from torch import Tensor, nn
 
 from taskloom.errors import ModelError, UnknownTaskError, did_you_mean
-from taskloom.modeling.head_table import NLI, TWO_WAY_NLI, Head
-from taskloom.modeling.model import Model, read_record, save_tokenizer, save_with_head
+from taskloom.modeling.encoder import quiet
+from taskloom.modeling.head_table import Head
+from taskloom.modeling.model import Model, new_folder, pipeline_order, read_record, save_tokenizer, save_with_head
+
+TOLERANCE = 1e-4
+PROBE = ["A man in a blue shirt is washing the windows of a house.", "Yes."]
+PROBE_PAIR = ["Somebody cleans, on 2 days of 7.", "The dog did not see it, and we waited for a long time."]
+POOLER_NAMES = ("{base}.pooler.dense.", "sequence_summary.summary.")
+"""Where a class for multiple choice keeps the layer that the class for sequences of the same architecture keeps at
+`classifier.dense`: RoBERTa's pooler and ELECTRA's summary compute the same function of it."""
 
 
 def export_head(model_folder: Path, out: Path, *, task: str | None = None, with_task_embedding: bool = False) -> Path:
-    """Write the head of `task` (default: the zero-shot head) to the new folder `out` and return it.
+    """Write the head of `task` (id or id@version; default: the zero-shot head) to the new folder `out` and return it.
 
     `with_task_embedding` adds the task's vector to the [CLS] row of the word embeddings, which is exact because [CLS]
     stands at position 0 and nowhere else. Raises UnknownTaskError, or ModelError for a folder that is not empty or an
-    architecture without the class that is needed.
+    architecture that has no class for this kind of head or computes it in another way.
     """
-    if out.exists() and any(out.iterdir()):
-        raise ModelError(f"{out} is not empty. Give a new folder.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ModelError(f"{out} is there and not empty. Give a new folder.")
     model = Model.load(model_folder)
     head = _head(model, task)
-    if with_task_embedding:
-        _fold_task_embedding(model, head, model_folder)
-    out.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad():
-        WRITERS[head.kind](model, head, out)
-    save_tokenizer(model_folder, out, max_length=int(read_record(model_folder)["max_length"]))
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), quiet(), new_folder(out) as temporary:
+        inputs, first = _probe(model, head, model_folder)
+        expected = _own_outputs(model, head, inputs, with_task_embedding=with_task_embedding)
+        if with_task_embedding:
+            model.encoder.word_embeddings.weight[first] += _task_vector(model, head)
+        WRITERS[head.kind](model, head, temporary)
+        save_tokenizer(model_folder, temporary, max_length=int(read_record(model_folder)["max_length"]))
+        _check_parity(temporary, head, inputs, expected)
     return out
 
 
@@ -43,7 +54,7 @@ def _head(model: Model, task: str | None) -> Head:
     if task is None:
         found = model.table.zero_shot()
         if found is None:
-            raise ModelError("This model has no entailment head, so there is no zero-shot head to export. Name one with --head.")
+            raise ModelError("This model has no entailment head, so no zero-shot head to export. Name one with --head.")
         return found
     if task not in model.table.places:
         hint = did_you_mean(task, model.table.places)
@@ -51,56 +62,94 @@ def _head(model: Model, task: str | None) -> Head:
     return model.table.heads[model.table.places[task]]
 
 
-def _fold_task_embedding(model: Model, head: Head, folder: Path) -> None:
+def _task_vector(model: Model, head: Head) -> Tensor:
+    return model.task_embedding[model.table.places[head.task]]
+
+
+def _probe(model: Model, head: Head, folder: Path) -> tuple[dict[str, Tensor], int]:
+    """Return two texts as padded inputs, and the token at position 0; raises ModelError if that is not special."""
     from transformers import AutoTokenizer
 
-    first = AutoTokenizer.from_pretrained(str(folder))("a")["input_ids"][0]
-    vector = model.task_embedding[model.table.places[head.task]]
-    model.encoder.word_embeddings.weight.data[first] += vector.detach()
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    pair = None if head.kind == "token_classification" else PROBE_PAIR
+    length = int(read_record(folder)["max_length"])
+    encoded = tokenizer(PROBE, pair, padding=True, truncation=True, max_length=length, return_tensors="pt")
+    first = encoded["input_ids"][0, 0].item()
+    if first not in tokenizer.all_special_ids:
+        raise ModelError(
+            f"The tokenizer of {folder} puts no special token first, so no task vector can be added to it."
+        )
+    names = ["input_ids", "attention_mask"] + ["token_type_ids"] * model.encoder.reads_types
+    return {name: encoded[name] for name in names if name in encoded}, int(first)
 
 
-def _rows(model: Model, head: Head) -> tuple[Tensor, Tensor]:
-    rows = list(head.rows)
-    return model.head_weight[rows], model.head_bias[rows]
-
-
-def _write_classes(model: Model, head: Head, out: Path) -> None:
-    """NLI heads get the order that zero-shot pipelines expect: entailment first."""
-    names: Sequence[str] = head.labels
-    rows = list(head.rows)
-    for order in (NLI, TWO_WAY_NLI):
-        if set(order) == {name for name in order if head.row_of(name) is not None} and len(order) == len(rows):
-            names, rows = order, [row for name in order if (row := head.row_of(name)) is not None]
-    problem = "multi_label_classification" if head.kind == "multilabel" else "single_label_classification"
-    save_with_head(
-        model.encoder, out, weight=model.head_weight[rows], bias=model.head_bias[rows], labels=names, problem_type=problem
+def _own_outputs(model: Model, head: Head, inputs: dict[str, Tensor], *, with_task_embedding: bool) -> Tensor:
+    """Return what the exported network must give for the probe: logits, or the score in the task's units."""
+    pooled, hidden = model.encoder(
+        inputs["input_ids"],
+        attention_mask=inputs["attention_mask"],
+        token_type_ids=inputs.get("token_type_ids"),
+        first_vector=_task_vector(model, head).expand(len(inputs["input_ids"]), -1) if with_task_embedding else None,
     )
+    units = hidden[inputs["attention_mask"].bool()] if head.kind == "token_classification" else pooled
+    weight, bias = _scaled_rows(model, head)
+    return torch.addmm(bias, units, weight.T)
 
 
-def _write_score(model: Model, head: Head, out: Path) -> None:
-    """The scale is folded into weight and bias, so that the one logit is the score in the task's units."""
+def _check_parity(folder: Path, head: Head, inputs: dict[str, Tensor], expected: Tensor) -> None:
+    import transformers
+
+    network = getattr(transformers, AUTO_CLASSES[head.kind]).from_pretrained(str(folder)).eval()
+    if head.kind == "multiple_choice":
+        given = network(**{name: values[None] for name, values in inputs.items()}).logits.T
+    else:
+        given = network(**inputs).logits
+    if head.kind == "token_classification":
+        given = given[inputs["attention_mask"].bool()]
+    difference = float((given - expected).abs().max() / expected.abs().max().clamp(min=1))
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"{type(network).__name__} computes the head of {head.task} differently: outputs differ by "
+            f"{difference:.2g}, at most {TOLERANCE} is allowed. It cannot hold this head; use taskloom.load_model."
+        )
+
+
+def _scaled_rows(model: Model, head: Head) -> tuple[Tensor, Tensor]:
+    """Return weight (labels, width) and bias (labels,) of the exported layer, in its order of labels.
+
+    A regression scale is folded in, so that the one output is the score in the task's units.
+    """
+    _, rows = pipeline_order(head)
+    weight, bias = model.head_weight[rows], model.head_bias[rows]
+    if head.kind != "regression":
+        return weight, bias
     assert head.low is not None and head.high is not None
-    weight, bias = _rows(model, head)
     span = head.high - head.low
-    save_with_head(
-        model.encoder, out, weight=weight * span, bias=bias * span + head.low, labels=["score"], problem_type="regression"
-    )
+    return weight * span, bias * span + head.low
 
 
-def _write_tags(model: Model, head: Head, out: Path) -> None:
-    weight, bias = _rows(model, head)
-    network = _sibling(model, "AutoModelForTokenClassification", labels=head.labels)
-    _set_linear(network, weight, bias)
-    _copy(model, network, pooled=False)
-    network.save_pretrained(out, safe_serialization=True)
+PROBLEM_TYPES = {
+    "classification": "single_label_classification",
+    "multilabel": "multi_label_classification",
+    "regression": "regression",
+}
 
 
-def _write_choice(model: Model, head: Head, out: Path) -> None:
-    weight, bias = _rows(model, head)
-    network = _sibling(model, "AutoModelForMultipleChoice", labels=None)
-    _set_linear(network, weight, bias)
-    _copy(model, network, pooled=True)
-    network.save_pretrained(out, safe_serialization=True)
+def _write_sequence_head(model: Model, head: Head, out: Path) -> None:
+    """NLI heads get the order that zero-shot pipelines expect: entailment first."""
+    weight, bias = _scaled_rows(model, head)
+    labels = ("score",) if head.kind == "regression" else pipeline_order(head)[0]
+    problem = PROBLEM_TYPES[head.kind]
+    save_with_head(model.encoder, out, weight=weight, bias=bias, labels=labels, problem_type=problem)
+
+
+def _write_sibling(model: Model, head: Head, out: Path) -> None:
+    """Write the architecture's own class for tags or choices."""
+    labels = head.labels if head.kind == "token_classification" else None
+    network = _sibling(model, AUTO_CLASSES[head.kind], labels=labels)
+    _set_linear(network, *_scaled_rows(model, head))
+    _copy(model, network)
+    network.save_pretrained(out)
 
 
 def _sibling(model: Model, auto_class: str, *, labels: Sequence[str] | None) -> Any:
@@ -108,40 +157,57 @@ def _sibling(model: Model, auto_class: str, *, labels: Sequence[str] | None) -> 
     import transformers
 
     config = type(model.encoder.config).from_dict(model.encoder.config.to_dict())
+    config.problem_type = None
     if labels is not None:
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: place for place, label in enumerate(labels)}
     try:
         return getattr(transformers, auto_class).from_config(config)
     except ValueError as error:
-        raise ModelError(f"{type(model.encoder.config).__name__} has no class for this kind of head: {error}") from error
+        raise ModelError(
+            f"{type(model.encoder.config).__name__} has no class for this kind of head: {error}"
+        ) from error
 
 
 def _set_linear(network: nn.Module, weight: Tensor, bias: Tensor) -> None:
     classifier = getattr(network, "classifier", None)
     if not isinstance(classifier, nn.Linear) or classifier.weight.shape != weight.shape:
-        raise ModelError(f"{type(network).__name__} has no single linear layer on top, so this head cannot be exported to it.")
-    classifier.weight.data.copy_(weight)
-    classifier.bias.data.copy_(bias)
+        raise ModelError(f"{type(network).__name__} has no single linear layer on top, so it cannot hold this head.")
+    classifier.weight.copy_(weight)
+    classifier.bias.copy_(bias)
 
 
-def _copy(model: Model, network: nn.Module, *, pooled: bool) -> None:
-    """Copy all shared weights; every parameter of the sibling below its classifier must be among ours, and no pooler
-    of ours may be without a place there when the head reads pooled features."""
+def _copy(model: Model, network: nn.Module) -> None:
+    """Fill every parameter of `network` below its classifier with ours; raises ModelError for one that we lack."""
     ours = model.encoder.network_without().state_dict()
-    wanted = {name for name in network.state_dict() if not name.startswith("classifier.")}
-    missing = sorted(wanted - ours.keys())
-    unplaced = sorted(ours.keys() - wanted) if pooled else []
-    if missing or unplaced:
-        raise ModelError(f"{type(network).__name__} is built differently, so this head cannot be exported: {', '.join(missing + unplaced)}.")
-    network.load_state_dict({name: ours[name] for name in wanted}, strict=False)
+    twins = [name.format(base=network.base_model_prefix) for name in POOLER_NAMES]
+    filled, missing = {}, []
+    for name in network.state_dict():
+        twin = next((twin for twin in twins if name.startswith(twin)), None)
+        source = name if name in ours or twin is None else "classifier.dense." + name.removeprefix(twin)
+        if source in ours:
+            filled[name] = ours[source]
+        elif not name.startswith("classifier."):
+            missing.append(name)
+    if missing:
+        shown = ", ".join(missing[:3])
+        raise ModelError(
+            f"{type(network).__name__} has parts that the trained encoder lacks ({shown}), so it cannot hold this head."
+        )
+    network.load_state_dict(filled, strict=False)
 
 
-WRITERS = {
-    "classification": _write_classes,
-    "multilabel": _write_classes,
-    "regression": _write_score,
-    "multiple_choice": _write_choice,
-    "token_classification": _write_tags,
+AUTO_CLASSES = {
+    "classification": "AutoModelForSequenceClassification",
+    "multilabel": "AutoModelForSequenceClassification",
+    "regression": "AutoModelForSequenceClassification",
+    "multiple_choice": "AutoModelForMultipleChoice",
+    "token_classification": "AutoModelForTokenClassification",
 }
-
+WRITERS = {
+    "classification": _write_sequence_head,
+    "multilabel": _write_sequence_head,
+    "regression": _write_sequence_head,
+    "multiple_choice": _write_sibling,
+    "token_classification": _write_sibling,
+}

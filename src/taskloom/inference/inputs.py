@@ -72,8 +72,10 @@ def choice_row(given: Any, number: int = 0) -> ChoiceRow:
 
 
 def words_row(given: Any, number: int = 0) -> WordsRow:
-    """Return a row from ["one", "word"] or {"tokens": [...]}; a plain string is cut at blanks."""
+    """Return a row from ["one", "word"] or {"tokens": [...]}; a plain string, or {"text": ...}, is cut at blanks."""
     value = given
+    if isinstance(given, Mapping) and "tokens" not in given and isinstance(given.get("text"), str):
+        return WordsRow(tuple(given["text"].split()))
     if isinstance(given, Mapping):
         (value,) = _values(given, "token_classification", number)
     if isinstance(value, str) and not value.lstrip().startswith("["):

@@ -134,7 +134,7 @@ def _pair_logits(
                 token_type_ids=torch.from_numpy(types).to(how.device) if how.tokenizer.uses_types else None,
                 first_vector=None if vector is None else vector.expand(len(ids), -1),
             )
-            found[chosen] = model.head_logits(pooled, head)[:, columns].cpu().numpy()
+        found[chosen] = how.head_logits(model, pooled, head)[:, columns].cpu().numpy()
     return found.reshape(texts, labels, 2)
 
 

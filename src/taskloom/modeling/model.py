@@ -2,7 +2,8 @@
 
 A head matrix of (rows, width) serves all tasks. The task embedding is added to [CLS], zero at the start, and dropped
 for a tenth of the training examples, so that the model also answers without it; at prediction it is used whole or left
-out, never at random.
+out, never at random. The price of one folder for everything: its weights file has the encoder, and the heads stand in a
+file of ours that other libraries pass over.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,9 @@ from torch import Tensor, nn
 
 from taskloom.data.batches import MicroBatch
 from taskloom.errors import ModelError
-from taskloom.modeling.encoder import Encoder
-from taskloom.modeling.head_table import NLI, TWO_WAY_NLI, Head, HeadTable
-from taskloom.modeling.heads import Routing, example_losses, route
+from taskloom.modeling.encoder import Encoder, quiet
+from taskloom.modeling.head_table import Head, HeadTable
+from taskloom.modeling.heads import Routing, example_losses, gather_rows, linear, route
 
 VERSION = 1
 HEADS_JSON = "heads.json"
@@ -48,14 +50,24 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Output:
-    """The losses of a micro-batch: per example (examples,), and the sum of weight x loss (scalar) for the step."""
+    """The losses of a micro-batch: per example (examples,), and the sums of weight x loss and of weights (scalars).
+
+    The loss of a step is the sum of its `loss_sum` over the sum of its `weight_sum`, divided once, so that the cut into
+    micro-batches does not change it.
+    """
 
     example_loss: Tensor
     loss_sum: Tensor
+    weight_sum: Tensor
 
 
 class Model(nn.Module):
-    """Encoder, heads and task embeddings of all tasks of `table`."""
+    """Encoder, heads and task embeddings of all tasks of `table`.
+
+    A step touches only `routing.rows` of head_weight (rows, width) and head_bias (rows,), and only `routing.tasks` of
+    task_embedding (tasks, word width) and log_variance (tasks,). The gradients of all other rows are zero, but momentum
+    and decay of a plain AdamW would move them: `row_parameters` names what needs an optimizer that leaves them alone.
+    """
 
     def __init__(
         self,
@@ -89,134 +101,197 @@ class Model(nn.Module):
         """Return a micro-batch with its routing; runs on the CPU, ahead of the step, in any thread."""
         return Prepared(batch, route(batch, self.table))
 
-    def forward(self, prepared: Prepared) -> Output:
+    def forward(self, prepared: Prepared, *, use_task_embedding: bool = True) -> Output:
         """Return the losses of a micro-batch; in training, dropout and the drop of task embeddings use torch's RNG."""
         batch, routing = prepared.batch, prepared.routing
-        pooled, words = self.features(batch, use_task_embedding=True)
-        weight, bias = self.head_weight[routing.rows], self.head_bias[routing.rows]
-        sequence_logits = torch.addmm(bias, pooled, weight.T).float()
-        word_logits = torch.addmm(bias, words, weight.T).float()
+        vectors = self._task_vectors(batch, routing) if use_task_embedding else None
+        pooled, words = self._features(batch, vectors)
+        weight, bias = gather_rows(self.head_weight, routing.rows), gather_rows(self.head_bias, routing.rows)
+        sequence_logits, word_logits = linear(pooled, weight, bias), linear(words, weight, bias)
         losses = example_losses(sequence_logits, word_logits, batch, routing, label_smoothing=self.label_smoothing)
         losses = self._scaled(losses, batch, routing)
-        return Output(losses, (losses * batch.weight).sum())
+        return Output(losses, (losses * batch.weight).sum(), batch.weight.sum())
 
     def features(self, batch: MicroBatch, *, use_task_embedding: bool) -> tuple[Tensor, Tensor]:
-        """Return pooled features (sequences, width) and the features of the labelled words (words, width)."""
-        vector = self._task_vectors(batch) if use_task_embedding else None
+        """Return pooled features (sequences, width) and the features of the labelled words (words, width).
+
+        For prediction: the task embedding is used whole or left out, never dropped at random.
+        """
+        return self._features(batch, self.task_embedding[batch.task] if use_task_embedding else None)
+
+    def _features(self, batch: MicroBatch, vectors: Tensor | None) -> tuple[Tensor, Tensor]:
         pooled, hidden = self.encoder(
             batch.input_ids,
             attention_mask=batch.attention_mask,
             token_type_ids=batch.token_type_ids,
-            first_vector=vector,
+            first_vector=None if vectors is None else vectors[batch.sequence_example],
         )
         return pooled, hidden[batch.word_sequence, batch.word_position]
 
-    def _task_vectors(self, batch: MicroBatch) -> Tensor:
-        vectors = self.task_embedding[batch.task]
+    def _task_vectors(self, batch: MicroBatch, routing: Routing) -> Tensor:
+        """Return each example's task vector (examples, word width); in training some are dropped, whole, to zero."""
+        vectors = gather_rows(self.task_embedding, routing.tasks)[routing.which]
         if self.training and self.task_embedding_drop:
             kept = torch.rand(len(batch.task), device=vectors.device) >= self.task_embedding_drop
             vectors = vectors * kept[:, None]
-        return vectors[batch.sequence_example]
+        return vectors
 
     def _scaled(self, losses: Tensor, batch: MicroBatch, routing: Routing) -> Tensor:
-        """Divide by the log of the label count (Aghajanyan et al. 2021), or weigh by a learned variance (Kendall 2018)."""
+        """Divide a softmax loss by the log of its label count, its value at chance (Aghajanyan et al. 2021, Muppet), or
+        weigh each loss by its task's learned variance (Kendall et al. 2018)."""
         if self.loss_scaling == "log_labels":
-            return losses / routing.label_count.clamp(min=2).log()
+            return losses / routing.log_count
         if self.loss_scaling == "uncertainty":
-            spread = self.log_variance[batch.task]
-            return losses * (-spread).exp() + spread / 2
+            log_variance = self.log_variance[batch.task]
+            return losses * (-log_variance).exp() + log_variance / 2
         return losses
 
-    @torch.inference_mode()
-    def task_logits(self, batch: MicroBatch, place: int, *, use_task_embedding: bool = True) -> Tensor:
-        """Return the logits of one task's rows: (sequences, labels), or (words, labels) for token classification.
-
-        All examples of `batch` belong to the task at `place`; columns are in its label order, one for a score or choice.
-        """
-        head = self.table.heads[place]
-        pooled, words = self.features(batch, use_task_embedding=use_task_embedding)
-        units = words if head.kind == "token_classification" else pooled
-        return self.head_logits(units, head)
-
     def head_logits(self, features: Tensor, head: Head) -> Tensor:
-        """Return features (units, width) -> logits (units, labels) of one head, in fp32."""
-        rows = list(head.rows)
-        return torch.addmm(self.head_bias[rows], features.to(self.head_weight.dtype), self.head_weight[rows].T).float()
+        """Return features (units, width) -> logits (units, labels) of one head, in fp32.
 
-    def save(self, folder: Path, *, tokenizer_folder: Path, max_length: int, encoder_name: str, files: Mapping[str, str] | None = None) -> None:
-        """Write the model folder atomically: encoder in Hugging Face form, heads, tokenizer, and `files` (name -> text)."""
-        temporary = folder.with_name(f".tmp-{folder.name}")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        self._save_encoder(temporary)
-        save_tokenizer(tokenizer_folder, temporary, max_length=max_length)
-        save_file(
-            {"head_weight": self.head_weight.detach().cpu().contiguous(), "head_bias": self.head_bias.detach().cpu(),
-             "task_embedding": self.task_embedding.detach().cpu().contiguous(), "log_variance": self.log_variance.detach().cpu()},
-            temporary / HEADS_WEIGHTS,
-        )  # fmt: skip
+        Units are sequences, or words for token classification; columns are in the head's label order, one for a score
+        or a choice.
+        """
+        rows = list(head.rows)
+        return linear(features, self.head_weight[rows], self.head_bias[rows])
+
+    def save(
+        self,
+        folder: Path,
+        *,
+        tokenizer_folder: Path,
+        max_length: int,
+        encoder_name: str,
+        files: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the model folder: encoder in Hugging Face form, heads, tokenizer, and `files` (name -> text).
+
+        It appears whole or not at all: written beside its place, then renamed; a folder that is there is replaced.
+        """
+        with new_folder(folder) as temporary, quiet():
+            self._save_encoder(temporary)
+            save_tokenizer(tokenizer_folder, temporary, max_length=max_length)
+            weights = {name: value.detach().cpu().contiguous() for name, value in self._own_parameters().items()}
+            save_file(weights, temporary / HEADS_WEIGHTS)
+            record = self._record(max_length, encoder_name)
+            (temporary / HEADS_JSON).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+            for name, text in (files or {}).items():
+                (temporary / name).write_text(text, encoding="utf-8")
+
+    def _own_parameters(self) -> dict[str, nn.Parameter]:
+        return {name: value for name, value in self.named_parameters() if not name.startswith("encoder.")}
+
+    def _record(self, max_length: int, encoder_name: str) -> dict[str, Any]:
+        """Return the content of heads.json."""
         zero_shot = self.table.zero_shot()
-        record = {
-            "version": VERSION, "encoder": encoder_name, "max_length": max_length, "loss_scaling": self.loss_scaling,
-            "zero_shot": zero_shot.task if zero_shot else None, "tasks": self.table.to_json(),
-        }  # fmt: skip
-        (temporary / HEADS_JSON).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
-        for name, text in (files or {}).items():
-            (temporary / name).write_text(text, encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        return {
+            "version": VERSION,
+            "encoder": encoder_name,
+            "max_length": max_length,
+            "loss_scaling": self.loss_scaling,
+            "zero_shot": zero_shot.task if zero_shot else None,
+            "tasks": self.table.to_json(),
+        }
 
     def _save_encoder(self, folder: Path) -> None:
         """Save the network with the NLI classifier on top: entailment 0, neutral 1, contradiction 2."""
         head = self.table.zero_shot()
         if head is None:
-            self.encoder.network_without().save_pretrained(folder, safe_serialization=True)
+            self.encoder.network_without().save_pretrained(folder)  # type: ignore[operator]
             return
-        names = NLI if len(head.rows) == len(NLI) else TWO_WAY_NLI
-        rows = [row for name in names if (row := head.row_of(name)) is not None]
+        names, rows = pipeline_order(head)
         save_with_head(self.encoder, folder, weight=self.head_weight[rows], bias=self.head_bias[rows], labels=names)
 
     @classmethod
     def load(cls, folder: Path, *, attention: str = "auto") -> Model:
-        """Open a model folder in fp32, ready for prediction; raises ModelError when it is not one."""
+        """Open a model folder in fp32, ready for prediction.
+
+        Raises ModelError when it is not one, or when weights are missing, left over, or of another shape.
+        """
         record = read_record(folder)
-        table = HeadTable.from_json(record["tasks"])
-        model = cls(Encoder.open(folder, attention=attention), table, loss_scaling=record["loss_scaling"])
-        weights = load_file(folder / HEADS_WEIGHTS)
-        own = {name: parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")}
+        encoder = Encoder.open(folder, attention=attention)
+        strays = [*encoder.new_parameters, *encoder.unread_parameters]
+        if strays:
+            raise ModelError(
+                f"{folder}: config.json and the weights do not fit together, for example at {strays[0]}. {SAVE}"
+            )
+        model = cls(encoder, HeadTable.from_json(record["tasks"]), loss_scaling=record["loss_scaling"])
+        weights, own = load_file(folder / HEADS_WEIGHTS), model._own_parameters()
         if weights.keys() != own.keys() or any(weights[name].shape != own[name].shape for name in own):
-            raise ModelError(f"{folder / HEADS_WEIGHTS} does not fit {HEADS_JSON}: one of the two is from another model.")
+            raise ModelError(f"{folder / HEADS_WEIGHTS} does not fit {HEADS_JSON}: one is from another model. {SAVE}")
         for name, parameter in own.items():
             parameter.data.copy_(weights[name])
         return model.eval()
 
 
+SAVE = "Copy the folder again, whole, from where it was saved."
+
+
 def read_record(folder: Path) -> dict[str, Any]:
-    """Return heads.json of a model folder; raises ModelError when there is none."""
+    """Return heads.json of a model folder; raises ModelError when there is none that can be read."""
     path = folder / HEADS_JSON
-    if not path.is_file():
-        raise ModelError(f"{folder} is not a taskloom model: it has no {HEADS_JSON}. Give a run folder or its model folder.")
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if not path.is_file() or not (folder / HEADS_WEIGHTS).is_file():
+        raise ModelError(
+            f"{folder} is not a taskloom model: {HEADS_JSON} or {HEADS_WEIGHTS} is not in it. "
+            f"Give a run folder or its model folder."
+        )
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON ({error}). {SAVE}") from error
     if record.get("version") != VERSION:
-        raise ModelError(f"{path} has version {record.get('version')}, this taskloom reads {VERSION}. Use a matching taskloom.")
+        raise ModelError(
+            f"{path} has version {record.get('version')}, this taskloom reads {VERSION}. Use a matching taskloom."
+        )
     return record
 
 
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of `folder` at the end, and is removed when something fails."""
+    temporary, old = folder.with_name(f".tmp-{folder.name}"), folder.with_name(f".old-{folder.name}")
+    for leftover in (temporary, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def pipeline_order(head: Head) -> tuple[tuple[str, ...], list[int]]:
+    """Return labels and head rows as an exported classifier has them: those of NLI as pipelines expect them."""
+    names = head.nli_names()
+    if names is None:
+        return head.labels, list(head.rows)
+    return names, [row for name in names if (row := head.row_of(name)) is not None]
+
+
 def save_with_head(
-    encoder: Encoder, folder: Path, *, weight: Tensor, bias: Tensor, labels: Sequence[str], problem_type: str | None = None
+    encoder: Encoder,
+    folder: Path,
+    *,
+    weight: Tensor,
+    bias: Tensor,
+    labels: Sequence[str],
+    problem_type: str | None = None,
 ) -> None:
     """Save the encoder as a sequence classifier with these head rows (labels, width) on top, label maps filled."""
     classifier = nn.Linear(weight.shape[1], weight.shape[0])
     classifier.weight.data.copy_(weight.detach())
     classifier.bias.data.copy_(bias.detach())
     network = encoder.network_with(classifier)
-    config = network.config
+    config = encoder.config
     before = {name: getattr(config, name, None) for name in ("id2label", "label2id", "problem_type", "architectures")}
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: place for place, label in enumerate(labels)}
     config.problem_type = problem_type
     try:
-        network.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+        network.save_pretrained(folder)  # type: ignore[operator]
     finally:
         encoder.network_without()
         for name, value in before.items():
@@ -224,7 +299,7 @@ def save_with_head(
 
 
 def save_tokenizer(source: Path, folder: Path, *, max_length: int) -> None:
-    """Copy the tokenizer, its length set to the length that the model was trained at, its own truncation switched off."""
+    """Copy the tokenizer with the length that the model was trained at; a truncation of its own is switched off."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(source), use_fast=True)

@@ -1,0 +1,1 @@
+"""What people use a trained model for: exports, prediction, zero-shot classification."""
