@@ -29,7 +29,7 @@ evaluation.scoring evaluation.evaluator evaluation.table
 training.optimizer training.checkpoint training.run_folder training.loop training.plan training.steps training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.predictor
 reporting.task_list reporting.card
-showing workflows listing quickstart cli
+listing showing workflows quickstart cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}

@@ -77,10 +77,10 @@ def quickstart_config(*, folder: Path, hub: bool) -> RunConfig:
             "encoder": "minilm",
             "data": {
                 "tasks": ["procedural", "starter"] if hub else ["procedural"],
-                "max_rows": 1500,
+                "max_rows": 500,
                 "max_length": 128,
             },
-            "mixture": {"weights": {"builtin/label_nli": 2.0}},
+            "mixture": {"weights": {"builtin/label_nli": 3.0}},
             "training": {
                 "epochs": 1.0,
                 "batch_size": 48,
@@ -89,7 +89,6 @@ def quickstart_config(*, folder: Path, hub: bool) -> RunConfig:
                 "tokens_per_micro_batch": 2048,
                 "evaluate_every": 0,
                 "save_every": 100,
-                "precision": "fp32",
             },
             "output": {"folder": str(Path(folder).resolve())},
         }

@@ -42,9 +42,18 @@ def _facts(task: Task) -> Iterator[tuple[str, str]]:
         yield name, str(field)
     yield "splits", ", ".join(f"{role} from {split}" for role, split in task.splits.roles().items())
     for condition in task.where:
-        yield "rows", f"{'only' if condition.keep else 'not'} where {condition.column} is {', '.join(map(str, condition.values))}"
+        yield (
+            "rows",
+            f"{'only' if condition.keep else 'not'} where {condition.column} is "
+            f"{', '.join(map(str, condition.values))}",
+        )
     yield "question", task.question or "-"
-    yield "labels", ", ".join(labels_of(task) or ["named by the data"]) if task.kind.name not in ("regression", "multiple_choice") else "-"
+    yield (
+        "labels",
+        ", ".join(labels_of(task) or ["named by the data"])
+        if task.kind.name not in ("regression", "multiple_choice")
+        else "-",
+    )
     yield "license", f"{task.license or 'unknown'} ({task.license_use} use)"
     yield "citation", task.citation or "-"
     if task.defect:
@@ -114,5 +123,8 @@ def _named(row: dict[str, Any], labels: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _shown(row: dict[str, Any]) -> str:
-    cut = {name: value[:CUT] + "..." if isinstance(value, str) and len(value) > CUT else value for name, value in row.items()}
+    cut = {
+        name: value[:CUT] + "..." if isinstance(value, str) and len(value) > CUT else value
+        for name, value in row.items()
+    }
     return json.dumps(cut, ensure_ascii=False, default=str)

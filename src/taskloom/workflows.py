@@ -32,7 +32,7 @@ NOT_BUILT = {
     "training.skip_spikes": False,
     "output.track": (),
 }
-"""Keys whose feature does not exist yet, with the only value that is accepted: a setting is never ignored in silence."""
+"""Keys whose feature does not exist yet, with the only value that is accepted: no setting is ignored in silence."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ class Preparation:
 
     def trainable(self) -> Iterator[tuple[Task, TaskStore]]:
         """Yield the tasks that have train rows, with their stores."""
-        yield from ((task, store) for task, store in zip(self.tasks, self.stores, strict=True) if "train" in store.splits)
+        yield from (
+            (task, store) for task, store in zip(self.tasks, self.stores, strict=True) if "train" in store.splits
+        )
 
     def left_out(self) -> dict[str, str]:
         """Return the tasks that are not trained, with the reason."""
@@ -81,7 +83,9 @@ def choose(config: RunConfig) -> Selection:
         section, name = key.split(".")
         given = getattr(getattr(config, section), name)
         if given != allowed:
-            raise ConfigError(f"{key} = {given!r} is not built yet. Allowed: {allowed!r}. Take the key out of the run file.")
+            raise ConfigError(
+                f"{key} = {given!r} is not built yet. Allowed: {allowed!r}. Take the key out of the run file."
+            )
     own = tuple(own_task(entry) for entry in config.task)
     return select(config.data.tasks, exclude=config.data.exclude, license_use=config.data.license_use, own=own)
 
@@ -210,9 +214,9 @@ def evaluate(
     Nothing is written. Raises ModelError for a folder without a run, DataError when no task has the split.
     """
     from taskloom.config import load_config
+    from taskloom.data.tokenizer import Tokenizer
     from taskloom.evaluation.evaluator import evaluate_task
     from taskloom.evaluation.report import RunReport, summarize
-    from taskloom.data.tokenizer import Tokenizer
     from taskloom.modeling.encoder import choose_autocast, choose_device
     from taskloom.modeling.model import Model
     from taskloom.training.plan import library_versions
@@ -238,7 +242,10 @@ def evaluate(
             )  # fmt: skip
             reports[task.versioned] = {splits[0]: report}
     if not reports:
-        raise DataError(f"None of the trained tasks matches {', '.join(tasks) or 'all'} and has the split {split or 'validation or test'}.")
+        raise DataError(
+            f"None of the trained tasks matches {', '.join(tasks) or 'all'} and has the split "
+            f"{split or 'validation or test'}."
+        )
     return RunReport(
         run=config.name, seed=config.seed, step=-1, encoder=config.encoder, libraries=library_versions(), tasks=reports,
         aggregate=summarize(reports),

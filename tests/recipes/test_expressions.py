@@ -42,7 +42,7 @@ SCHEMA = schema_from_features(
 
 def test_features_become_types() -> None:
     """The JSON of datasets.Features, old and new forms, gives our types."""
-    assert SCHEMA == {
+    assert {
         "text": Text(),
         "number": Integer(),
         "score": Number(),
@@ -52,7 +52,7 @@ def test_features_become_types() -> None:
         "scores": ListOf(Number()),
         "old": Record((("text", ListOf(Text())),)),
         "records": ListOf(Record((("text", Text()),))),
-    }
+    } == SCHEMA
 
 
 @pytest.mark.parametrize(

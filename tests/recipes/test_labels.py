@@ -39,7 +39,7 @@ def _task(name: str, kind: Kind = CLASSES, **changes: object) -> Task:
     ],
 )
 def test_normalizing_works_on_whole_names(given_name: str, expected: str) -> None:
-    """"positive" stays itself and "opposed" is not touched: no part of a word is replaced."""
+    """ "positive" stays itself and "opposed" is not touched: no part of a word is replaced."""
     assert normalize_label(given_name) == expected
 
 
@@ -55,7 +55,9 @@ def test_order_does_not_matter(order: list[str]) -> None:
     assert sharing_key(_task("a"), order) == sharing_key(_task("b"), ("entailment", "neutral", "contradiction"))
 
 
-@pytest.mark.parametrize("labels", [("yes", "no"), ("false", "true"), ("0", "1"), ("1", "2", "3"), ("low", "high"), ("A", "B")])
+@pytest.mark.parametrize(
+    "labels", [("yes", "no"), ("false", "true"), ("0", "1"), ("1", "2", "3"), ("low", "high"), ("A", "B")]
+)
 def test_generic_sets_do_not_share(labels: tuple[str, ...]) -> None:
     """Digits, yes/no and the like say nothing about the question, unless a head is named."""
     assert is_generic(labels)

@@ -57,7 +57,9 @@ def test_fingerprint_follows_what_decides_the_rows(changes: dict[str, object]) -
     assert _task(**changes).fingerprint() != _task().fingerprint()
 
 
-@pytest.mark.parametrize("changes", [{"weight": 2.0}, {"question": "Which?"}, {"license": "mit"}, {"role": "evaluation"}])
+@pytest.mark.parametrize(
+    "changes", [{"weight": 2.0}, {"question": "Which?"}, {"license": "mit"}, {"role": "evaluation"}]
+)
 def test_fingerprint_ignores_the_rest(changes: dict[str, object]) -> None:
     """What people read, and how often the task is drawn, leaves prepared rows valid."""
     assert _task(**changes).fingerprint() == _task().fingerprint()

@@ -57,7 +57,8 @@ def test_a_used_row_without_gradient_does_not_move() -> None:
 def test_learning_rate_is_positive_and_at_most_the_peak(steps: int, warmup: int, schedule: str) -> None:
     """Every step of every schedule trains with a rate above 0 and at most the peak; the peak is reached."""
     rates = [
-        learning_rate(step, steps=steps, peak=1.0, schedule=schedule, warmup_steps=warmup) for step in range(1, steps + 1)
+        learning_rate(step, steps=steps, peak=1.0, schedule=schedule, warmup_steps=warmup)
+        for step in range(1, steps + 1)
     ]
     assert all(0 < rate <= 1 for rate in rates)
     assert max(rates) == 1.0
@@ -138,7 +139,12 @@ def test_groups_spare_biases_from_decay_and_scale_layers() -> None:
 
 def test_layers_are_read_off_the_names() -> None:
     """Embeddings lie below layer 0, and what has no number (pooler) at the top."""
-    names = ["bert.embeddings.word.weight", "bert.encoder.layer.0.a", "bert.encoder.layer.1.a", "bert.pooler.dense.weight"]
+    names = [
+        "bert.embeddings.word.weight",
+        "bert.encoder.layer.0.a",
+        "bert.encoder.layer.1.a",
+        "bert.pooler.dense.weight",
+    ]
     assert list(layers_of(names).values()) == [0, 1, 2, 2]
 
 

@@ -56,7 +56,7 @@ class MicroBatch:
         """Return the same micro-batch on `device`."""
         if device.type == "cpu":
             return self
-        moved = {
+        moved: dict[str, Any] = {
             field.name: None if (value := getattr(self, field.name)) is None else value.to(device, non_blocking=True)
             for field in dataclasses.fields(self)
         }
@@ -93,7 +93,9 @@ class Batcher:
         """Return the micro-batches of a step, shortest sequences first."""
         lengths, sequences = self._sizes(drawn)
         order = np.lexsort((drawn.place, drawn.task, sequences, lengths))
-        cuts = cut(lengths[order], sequences[order], budget=self.tokens_per_micro_batch, at_least=self.min_micro_batches)
+        cuts = cut(
+            lengths[order], sequences[order], budget=self.tokens_per_micro_batch, at_least=self.min_micro_batches
+        )
         return [self.assemble(drawn.take(part)) for part in np.split(order, cuts)]
 
     def whole_split(self, task: int, places: Array | None = None) -> Iterator[MicroBatch]:
@@ -102,7 +104,9 @@ class Batcher:
         drawn = Drawn(np.full(len(places), task), places, np.zeros(len(places), np.int64))
         lengths, sequences = self._sizes(drawn)
         order = np.lexsort((sequences, lengths))
-        for part in np.split(order, cut(lengths[order], sequences[order], budget=self.tokens_per_micro_batch, at_least=1)):
+        for part in np.split(
+            order, cut(lengths[order], sequences[order], budget=self.tokens_per_micro_batch, at_least=1)
+        ):
             yield self.assemble(drawn.take(part))
 
     def _split(self, task: int) -> SplitStore:
@@ -139,7 +143,10 @@ class Batcher:
             weight=torch.from_numpy(example["weight"].astype(np.float32)),
             positives=torch.from_numpy(columns["positives"].reshape(-1, 2).astype(np.int64)),
             word_sequence=torch.from_numpy(first_sequence[columns["word_example"]]),
-            **{name: torch.from_numpy(columns[name].astype(np.int64)) for name in ("word_position", "word_label", "word_index")},
+            **{
+                name: torch.from_numpy(columns[name].astype(np.int64))
+                for name in ("word_position", "word_label", "word_index")
+            },
         )
 
     def _read(self, task: int, mine: Array, drawn: Drawn) -> dict[str, Array]:
@@ -155,7 +162,13 @@ class Batcher:
         found = {"sequence_example": mine[choice_row]}
         found |= self._cut(split, has_second, start, length, other_start, other_length)
         found |= _targets(store, split, task, mine, places, choice_row, choice)
-        found |= _words(split, mine, places, room=self.max_length - len(self.tokenizer.single.suffix), shift=len(self.tokenizer.single.prefix))
+        found |= _words(
+            split,
+            mine,
+            places,
+            room=self.max_length - len(self.tokenizer.single.suffix),
+            shift=len(self.tokenizer.single.prefix),
+        )
         return found
 
     def _choices(self, split: SplitStore, places: Array, epoch: Array, segments: Array) -> tuple[Array, Array]:
@@ -173,7 +186,9 @@ class Batcher:
         kept = np.sort(order[ragged(np.zeros(len(places), np.int64), counts) < self.max_choices])
         return row[kept], choice[kept]
 
-    def _cut(self, split: SplitStore, has_second: Array, start: Array, length: Array, other: Array, other_length: Array) -> dict[str, Array]:
+    def _cut(
+        self, split: SplitStore, has_second: Array, start: Array, length: Array, other: Array, other_length: Array
+    ) -> dict[str, Array]:
         """Return tokens and lengths of both segments after truncation; a choice row loses its prompt's beginning."""
         choice = split.kind == "multiple_choice"
         paired = has_second & ((length > 0) | (not choice))
@@ -194,7 +209,12 @@ class Batcher:
 
     def _matrix(self, columns: dict[str, Array], rank: Array) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return ids, types and mask (sequences, length); types and mask are None where they would say nothing."""
-        tokenizer, first, second, paired = self.tokenizer, columns["first_length"], columns["second_length"], columns["paired"]
+        tokenizer, first, second, paired = (
+            self.tokenizer,
+            columns["first_length"],
+            columns["second_length"],
+            columns["paired"],
+        )
         total = first + second + np.where(paired, tokenizer.pair.specials, tokenizer.single.specials)
         ids = np.full((len(total), int(total.max())), tokenizer.pad_id, np.int64)
         types = np.zeros_like(ids)
@@ -224,7 +244,8 @@ LONG = ("task", "kind", "label", "row", "place")
 def ragged(starts: Array, lengths: Array) -> Array:
     """Return the ranges start..start+length of all pairs, one after the other."""
     ends = np.cumsum(lengths)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    ranges: Array = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    return ranges
 
 
 WASTE = 512
@@ -262,16 +283,25 @@ def _segment(split: SplitStore, segment: Array) -> tuple[Array, Array]:
 
 
 def _fill_specials(ids: Array, types: Array, template: Template, rows: Array, first: Array, second: Array) -> None:
-    begins = (np.zeros_like(first), len(template.prefix) + first, len(template.prefix) + first + len(template.middle) + second)
-    for begin, tokens, kind in zip(begins, (template.prefix, template.middle, template.suffix), template.types[::2], strict=True):
+    begins = (
+        np.zeros_like(first),
+        len(template.prefix) + first,
+        len(template.prefix) + first + len(template.middle) + second,
+    )
+    for begin, tokens, kind in zip(
+        begins, (template.prefix, template.middle, template.suffix), template.types[::2], strict=True
+    ):
         for number, token in enumerate(tokens):
             ids[rows, begin + number] = token
             types[rows, begin + number] = kind
 
 
-def _targets(store: TaskStore, split: SplitStore, task: int, mine: Array, places: Array, row: Array, choice: Array) -> dict[str, Array]:
+def _targets(
+    store: TaskStore, split: SplitStore, task: int, mine: Array, places: Array, row: Array, choice: Array
+) -> dict[str, Array]:
     """Return what each example is scored against; a right choice is its place among the choices that are kept."""
-    label, score = np.full(len(mine), -1, np.int64), np.zeros(len(mine), np.float32)
+    label: Array = np.full(len(mine), -1, np.int64)
+    score: Array = np.zeros(len(mine), np.float32)
     positives = np.zeros((0, 2), np.int64)
     if store.kind == "regression":
         assert store.low is not None and store.high is not None

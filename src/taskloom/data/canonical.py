@@ -70,7 +70,9 @@ def label_map(task: Task, raw: RawTask) -> LabelMap:
         return LabelMap(names, tuple((name, at) for at, name in enumerate(names)), strict=True)
     if isinstance(kind.names[0], str):
         if not isinstance(found, Integer):
-            raise RecipeError(f"Task {task.id}: positional names are for bare integers only; {field!r} is {found}. Map names.")
+            raise RecipeError(
+                f"Task {task.id}: positional names are for bare integers only; {field!r} is {found}. Map names."
+            )
         return LabelMap(tuple(kind.names), tuple((str(at), at) for at in range(len(kind.names))))
     return _mapped(task, kind.names, source_names)
 
@@ -80,7 +82,9 @@ def _mapped(task: Task, pairs: tuple[tuple[str, str | None], ...], source_names:
     if source_names is not None:
         for name in source_names:
             if name not in given:
-                raise RecipeError(f"Task {task.id}: the source's label {name!r} is not listed in names.{did_you_mean(name, given)}")
+                raise RecipeError(
+                    f"Task {task.id}: the source's label {name!r} is not listed in names.{did_you_mean(name, given)}"
+                )
     names = tuple(dict.fromkeys(ours for _, ours in pairs if ours is not None))
     ids = tuple((source, None if ours is None else names.index(ours)) for source, ours in pairs)
     return LabelMap(names, ids, strict=True)
@@ -114,7 +118,12 @@ def canonical_piece(task: Task, table: pa.Table, schema: Schema, labels: LabelMa
 
 
 def _answer(
-    task: Task, kind: Classification | Multilabel | Regression, table: pa.Table, schema: Schema, labels: LabelMap, unusable: Unusable
+    task: Task,
+    kind: Classification | Multilabel | Regression,
+    table: pa.Table,
+    schema: Schema,
+    labels: LabelMap,
+    unusable: Unusable,
 ) -> dict[str, pa.Array]:
     if isinstance(kind, Regression):
         return {"score": _scores(kind, table, schema, unusable)}
@@ -124,7 +133,9 @@ def _answer(
     return {"label": pc.fill_null(ids, 0)}
 
 
-def _text_columns(text: Field, pair: Field | None, table: pa.Table, schema: Schema, unusable: Unusable) -> dict[str, pa.Array]:
+def _text_columns(
+    text: Field, pair: Field | None, table: pa.Table, schema: Schema, unusable: Unusable
+) -> dict[str, pa.Array]:
     columns = {"text": _usable_text(text, table, schema, unusable)}
     columns["pair"] = pa.nulls(len(table), pa.string()) if pair is None else _usable_text(pair, table, schema, unusable)
     return columns
@@ -144,7 +155,9 @@ def _label_texts(field: Field, table: pa.Table, schema: Schema) -> pa.Array:
     if isinstance(found, Class):
         ids = values.cast(pa.int64())
         inside = pc.and_(pc.greater_equal(ids, 0), pc.less(ids, len(found.names)))
-        return pc.if_else(inside, pa.array(found.names, pa.string()).take(pc.if_else(inside, ids, 0)), ids.cast(pa.string()))
+        return pc.if_else(
+            inside, pa.array(found.names, pa.string()).take(pc.if_else(inside, ids, 0)), ids.cast(pa.string())
+        )
     if isinstance(found, Boolean):
         return pc.if_else(values, "True", "False")
     return values.cast(pa.string())
@@ -159,7 +172,9 @@ def _label_ids(task: Task, texts: pa.Array, labels: LabelMap, unusable: Unusable
     unknown = _numpy(pc.is_null(places)) & ~hidden
     if labels.strict and unknown.any():
         value = texts[int(np.flatnonzero(unknown)[0])].as_py()
-        raise DataError(f"Task {task.id}: label {value!r} is not listed in names. Listed: {', '.join(map(str, keys.to_pylist()[:30]))}.")
+        raise DataError(
+            f"Task {task.id}: label {value!r} is not listed in names. Listed: {', '.join(keys.to_pylist()[:30])}."
+        )
     if unusable is not None:
         unusable.mark(hidden & _numpy(pc.is_null(places)), "hidden_label")
         unusable.mark(unknown, "label_out_of_range")
@@ -167,7 +182,9 @@ def _label_ids(task: Task, texts: pa.Array, labels: LabelMap, unusable: Unusable
     return ids
 
 
-def _label_lists(task: Task, field: Field, table: pa.Table, schema: Schema, labels: LabelMap, unusable: Unusable) -> pa.Array:
+def _label_lists(
+    task: Task, field: Field, table: pa.Table, schema: Schema, labels: LabelMap, unusable: Unusable
+) -> pa.Array:
     """Return lists of our ids; a row with a null list or an element that has no id is unusable."""
     lists = column(field, table, schema)
     found = type_of(field, schema)
@@ -200,7 +217,9 @@ def _scores(kind: Regression, table: pa.Table, schema: Schema, unusable: Unusabl
     return scores
 
 
-def _choice_columns(task: Task, kind: MultipleChoice, table: pa.Table, schema: Schema, unusable: Unusable) -> dict[str, pa.Array]:
+def _choice_columns(
+    task: Task, kind: MultipleChoice, table: pa.Table, schema: Schema, unusable: Unusable
+) -> dict[str, pa.Array]:
     prompt = text_column(kind.prompt, table, schema)
     unusable.mark(_numpy(pc.is_null(prompt)), "null_text")
     choices = column(kind.choices, table, schema)
@@ -210,7 +229,7 @@ def _choice_columns(task: Task, kind: MultipleChoice, table: pa.Table, schema: S
     with_blank = np.zeros(len(table), dtype=bool)
     with_blank[pc.list_parent_indices(choices).to_numpy()[_numpy(blank)]] = True
     unusable.mark(with_blank, "empty_text")
-    right = _numpy(pc.fill_null(label, -2))
+    right = pc.fill_null(label, -2).to_numpy(zero_copy_only=False)
     unusable.mark(right == -1, "hidden_label")
     unusable.mark(counts < 2, "too_few_choices")
     unusable.mark((right < 0) | (right >= counts), "answer_not_in_choices")
@@ -235,7 +254,9 @@ def _shuffle(
     """Permute each row's choices, and move the right one's place along."""
     offsets = list_offsets(choices).to_numpy()
     orders = [row_permutation(task.id, int(row), int(count)) for row, count in zip(rows, np.diff(offsets), strict=True)]
-    flat = np.concatenate([np.asarray(order, dtype=np.int64) + start for order, start in zip(orders, offsets, strict=False)] or [[]])
+    flat = np.concatenate(
+        [np.asarray(order, dtype=np.int64) + start for order, start in zip(orders, offsets, strict=False)] or [[]]
+    )
     moved = np.array([order.index(place) if order else 0 for order, place in zip(orders, right.tolist(), strict=True)])
     return pa.ListArray.from_arrays(pa.array(offsets), choices.flatten().take(pa.array(flat.astype(np.int64)))), moved
 
@@ -253,5 +274,5 @@ def _token_columns(
 
 
 def _numpy(values: pa.Array) -> NDArray[np.bool_]:
-    return values.to_numpy(zero_copy_only=False)
-
+    found: NDArray[np.bool_] = values.to_numpy(zero_copy_only=False)
+    return found

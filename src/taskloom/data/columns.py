@@ -151,7 +151,7 @@ def _above(node: nodes.Above, table: pa.Table, schema: Schema) -> pa.Array:
     columns = [column(name, table, schema).cast(pa.float64()).to_numpy(zero_copy_only=False) for name in node.names]
     values = np.stack(columns, axis=1)
     chosen = values >= node.threshold
-    rows, ids = np.nonzero(chosen)
+    _, ids = np.nonzero(chosen)
     lists = pa.ListArray.from_arrays(
         pa.array(np.concatenate([[0], np.cumsum(chosen.sum(axis=1))]).astype(np.int32)), pa.array(ids, pa.int64())
     )

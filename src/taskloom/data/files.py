@@ -38,15 +38,22 @@ def read_file(path: Path, given_format: str | None = None) -> pa.Table:
     """Return the rows of one file; raises SourceError for a missing, unreadable or unknown one."""
     kind = given_format or ENDINGS.get(path.suffix.lower())
     if kind is None:
-        raise SourceError(f"{path}: the ending {path.suffix!r} is not one of {', '.join(ENDINGS)}. Give format = one of {', '.join(FORMATS)}.")
+        raise SourceError(
+            f"{path}: the ending {path.suffix!r} is not one of {', '.join(ENDINGS)}. "
+            f"Give format = one of {', '.join(FORMATS)}."
+        )
     try:
         if kind == "parquet":
             return pq.read_table(path)
         return pa.json.read_json(path) if kind == "jsonl" else _delimited(path, "\t" if kind == "tsv" else ",")
     except FileNotFoundError as error:
-        raise SourceError(f"There is no file {path}. Check `files` of the task; paths are relative to the run file.") from error
+        raise SourceError(
+            f"There is no file {path}. Check `files` of the task; paths are relative to the run file."
+        ) from error
     except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} cannot be read as {kind}: {error}. Allowed are {', '.join(FORMATS)}, encoded in UTF-8.") from error
+        raise SourceError(
+            f"{path} cannot be read as {kind}: {error}. Allowed are {', '.join(FORMATS)}, encoded in UTF-8."
+        ) from error
 
 
 def _delimited(path: Path, delimiter: str) -> pa.Table:
@@ -56,7 +63,9 @@ def _delimited(path: Path, delimiter: str) -> pa.Table:
     return pa.csv.read_csv(
         path,
         parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]),
+        convert_options=pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
+        ),
     )
 
 

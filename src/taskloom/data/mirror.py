@@ -21,7 +21,9 @@ def has_config(folder: Path, config: str | None) -> bool:
     return len(configs) == 1 or config in configs or (config is None and "default" in configs)
 
 
-def read_mirror(folder: Path, config: str | None, *, wanted: tuple[str, ...]) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+def read_mirror(
+    folder: Path, config: str | None, *, wanted: tuple[str, ...]
+) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """Return the wanted splits that exist, and the JSON features; raises SourceError naming what there is.
 
     config None means the sole or the `default` config; a sole config matches any name.
@@ -31,7 +33,10 @@ def read_mirror(folder: Path, config: str | None, *, wanted: tuple[str, ...]) ->
     found = {split: _files(folder, patterns) for split, patterns in files.items()}
     tables = {split: _table(found[split]) for split in wanted if found.get(split)}
     if not tables:
-        raise SourceError(f"{folder.name} ({config}) in the mirror has none of the splits {', '.join(wanted)}; it has {', '.join(found)}.")
+        raise SourceError(
+            f"{folder.name} ({config}) in the mirror has none of the splits {', '.join(wanted)}; "
+            f"it has {', '.join(found)}."
+        )
     return tables, features_of(next(iter(tables.values())))
 
 
@@ -96,7 +101,9 @@ def _chosen(folder: Path, config: str | None, configs: dict[str, dict[str, list[
 
 def _files(folder: Path, patterns: list[str]) -> list[Path]:
     every = [path for path in folder.rglob("*.parquet") if path.is_file()]
-    return sorted(path for path in every if any(fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in patterns))
+    return sorted(
+        path for path in every if any(fnmatch(path.relative_to(folder).as_posix(), pattern) for pattern in patterns)
+    )
 
 
 def _table(paths: list[Path]) -> pa.Table:

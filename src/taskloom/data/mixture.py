@@ -49,7 +49,8 @@ class Mixture:
     @property
     def shares(self) -> NDArray[np.float64]:
         """The share of each task, summing to one."""
-        return self.integer_shares / self.integer_shares.sum()
+        shares: NDArray[np.float64] = self.integer_shares / self.integer_shares.sum()
+        return shares
 
     def counts(self, step: int) -> Integers:
         """Return how many examples each task has given after `step` steps (int64, (tasks,))."""
@@ -76,7 +77,7 @@ class Mixture:
         """Return how many examples each task gives to the step that ends at `drawn` examples."""
         shares, whole = self.integer_shares, int(self.integer_shares.sum())
         due = drawn * shares // whole
-        taken = np.maximum(due - counts, 0)
+        taken: Integers = np.maximum(due - counts, 0)
         rest = self.batch_size - int(taken.sum())
         released = -(-drawn * shares // whole)
         free = np.flatnonzero(counts + taken < released)

@@ -78,8 +78,7 @@ def read_hub(
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """Download the wanted splits; network errors are tried again with growing waits, other errors are not."""
-    if load is None:
-        from datasets import load_dataset as load  # more than a second to import
+    load = load or _load_dataset()
     for attempt in range(RETRIES):
         try:
             loaded = load(source.repo, source.config, revision=source.revision)
@@ -89,8 +88,17 @@ def read_hub(
                 raise _unreachable(source, error) from error
             sleep(FIRST_WAIT * 2**attempt)
         except (ValueError, RuntimeError) as error:
-            raise SourceError(f"Data set {source.repo} ({source.config}) cannot be loaded from the hub: {error}") from error
+            raise SourceError(
+                f"Data set {source.repo} ({source.config}) cannot be loaded from the hub: {error}"
+            ) from error
     raise AssertionError("the last attempt returns or raises")
+
+
+def _load_dataset() -> Callable[..., Any]:
+    from datasets import load_dataset  # more than a second to import
+
+    load: Callable[..., Any] = load_dataset
+    return load
 
 
 def _tables(loaded: Mapping[str, Any], wanted: tuple[str, ...]) -> tuple[dict[str, pa.Table], dict[str, Any]]:
@@ -106,9 +114,10 @@ def _offline() -> bool:
 
 def _unreachable(source: Hub, error: Exception) -> SourceError:
     why = "HF_HUB_OFFLINE is set" if _offline() else f"the hub cannot be reached ({type(error).__name__})"
+    config = f" ({source.config})" if source.config else ""
     return SourceError(
-        f"Data set {source.repo}{f' ({source.config})' if source.config else ''} is in no mirror folder and {why}. Set data.mirror or TASKLOOM_MIRROR to a folder laid "
-        f"out OWNER/NAME that holds it, or run where the hub can be reached."
+        f"Data set {source.repo}{config} is in no mirror folder and {why}. Set data.mirror or TASKLOOM_MIRROR to a "
+        f"folder laid out OWNER/NAME that holds it, or run where the hub can be reached."
     )
 
 
@@ -134,7 +143,7 @@ def generator_features(kind: str, labels: tuple[str, ...]) -> dict[str, Any]:
     """Return the JSON features of a generator's rows; labels are names, not ids."""
     text, number = {"dtype": "string", "_type": "Value"}, {"dtype": "int64", "_type": "Value"}
     texts = {"feature": text, "_type": "List"}
-    columns = {
+    columns: dict[str, dict[str, Any]] = {
         "classification": {"text": text, "pair": text, "label": text},
         "multilabel": {"text": text, "pair": text, "labels": texts},
         "regression": {"text": text, "pair": text, "score": {"dtype": "float32", "_type": "Value"}},

@@ -6,8 +6,6 @@ silence: each has one reason, reasons are counted by split, and too many of them
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +62,9 @@ def standardize(task: Task, raw: RawTask) -> CanonicalTask:
             splits[role] = table
     missing = tuple(role for role in task.splits.roles() if role not in splits)
     if not splits:
-        raise DataError(f"Task {task.id}: no row can be used. Splits in the source: {', '.join(raw.splits)}; unused: {unused}.")
+        raise DataError(
+            f"Task {task.id}: no row can be used. Splits in the source: {', '.join(raw.splits)}; unused: {unused}."
+        )
     return CanonicalTask(task, labels.names, splits, raw.fingerprint, unused, missing)
 
 
@@ -74,7 +74,10 @@ def to_dataset_dict(canonical: CanonicalTask) -> datasets.DatasetDict:
 
     features = _features(canonical)
     return datasets.DatasetDict(
-        {split: datasets.Dataset(table.cast(features.arrow_schema)).cast(features) for split, table in canonical.splits.items()}
+        {
+            split: datasets.Dataset(table.cast(features.arrow_schema)).cast(features)
+            for split, table in canonical.splits.items()
+        }
     )
 
 
@@ -125,8 +128,11 @@ def _rows_of_role(task: Task, role: str, raw: RawTask) -> NDArray[np.int64]:
     return np.flatnonzero(~taken)
 
 
-def _standardized(task: Task, raw: RawTask, source: str, chosen: NDArray[np.int64], labels: LabelMap) -> tuple[pa.Table, dict[str, int]]:
-    pieces, counts = [], {}
+def _standardized(
+    task: Task, raw: RawTask, source: str, chosen: NDArray[np.int64], labels: LabelMap
+) -> tuple[pa.Table, dict[str, int]]:
+    pieces: list[pa.Table] = []
+    counts: dict[str, int] = {}
     table = raw.splits[source].append_column("__row", pa.array(np.arange(len(raw.splits[source]))))
     for start in range(0, max(1, len(chosen)), CHUNK):
         piece = table.take(pa.array(chosen[start : start + CHUNK]))

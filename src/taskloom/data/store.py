@@ -145,7 +145,15 @@ def build(canonical: CanonicalTask, tokenizer: Tokenizer, *, cache: Path, max_le
 def store_key(canonical: CanonicalTask, tokenizer: Tokenizer, *, max_length: int, max_rows: int) -> str:
     """Return the sha256 of everything that decides what a store holds."""
     task = canonical.task
-    parts = (FORMAT, task.fingerprint(), canonical.fingerprint, tokenizer.fingerprint, max_length, max_rows, canonical.labels)
+    parts = (
+        FORMAT,
+        task.fingerprint(),
+        canonical.fingerprint,
+        tokenizer.fingerprint,
+        max_length,
+        max_rows,
+        canonical.labels,
+    )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -162,7 +170,9 @@ def open_store(folder: Path) -> TaskStore:
     splits = {
         split: SplitStore(manifest["kind"], folder / split, manifest["max_length"]) for split in manifest["splits"]
     }
-    fields = {name: manifest[name] for name in ("id", "task", "kind", "low", "high", "unused", "truncated", "fingerprint")}
+    fields = {
+        name: manifest[name] for name in ("id", "task", "kind", "low", "high", "unused", "truncated", "fingerprint")
+    }
     return TaskStore(**fields, labels=tuple(manifest["labels"]), splits=splits, folder=folder)
 
 
@@ -177,7 +187,9 @@ def kept_rows(task_id: str, rows: Array, most: int) -> Array:
     return np.sort(np.argsort(np.array(keys, dtype="S8"), kind="stable")[:most])
 
 
-def _build(folder: Path, canonical: CanonicalTask, tokenizer: Tokenizer, *, key: str, max_length: int, max_rows: int) -> None:
+def _build(
+    folder: Path, canonical: CanonicalTask, tokenizer: Tokenizer, *, key: str, max_length: int, max_rows: int
+) -> None:
     temporary = folder.with_name(f".tmp-{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     truncated = {}
@@ -247,10 +259,16 @@ def _segments(chunk: pa.Table, kind: str) -> tuple[list[str], Array]:
     """Return the texts of all segments in row order, and how many each row has."""
     if kind == "multiple_choice":
         choices = chunk["choices"].to_pylist()
-        texts = [text for prompt, several in zip(chunk["prompt"].to_pylist(), choices, strict=True) for text in (prompt, *several)]
+        texts = [
+            text
+            for prompt, several in zip(chunk["prompt"].to_pylist(), choices, strict=True)
+            for text in (prompt, *several)
+        ]
         return texts, np.array([len(several) + 1 for several in choices])
     pairs = chunk["pair"].to_pylist()
-    texts = [text for first, second in zip(chunk["text"].to_pylist(), pairs, strict=True) for text in _given(first, second)]
+    texts = [
+        text for first, second in zip(chunk["text"].to_pylist(), pairs, strict=True) for text in _given(first, second)
+    ]
     return texts, np.array([1 if second is None else 2 for second in pairs])
 
 
@@ -276,7 +294,8 @@ def _lengths(arrays: dict[str, Array], kind: str, tokenizer: Tokenizer, max_leng
 
 
 def _within(counts: Array) -> Array:
-    return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    places: Array = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    return places
 
 
 def _labels(table: pa.Table, kind: str, width: int) -> dict[str, Array]:
@@ -298,7 +317,8 @@ def _joined(parts: Iterable[Array]) -> Array:
 
 
 def _offsets(counts: Iterable[Array]) -> Array:
-    return np.concatenate([[0], np.cumsum(_joined(counts), dtype=np.int64)]).astype(np.int64)
+    offsets: Array = np.concatenate([[0], np.cumsum(_joined(counts), dtype=np.int64)]).astype(np.int64)
+    return offsets
 
 
 def _file_name(task_id: str) -> str:

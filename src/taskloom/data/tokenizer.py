@@ -83,7 +83,9 @@ class Tokenizer:
 
         A word that gives no token has -1.
         """
-        encoded = self.backend.encode_batch([list(words) for words in sentences], is_pretokenized=True, add_special_tokens=False)
+        encoded = self.backend.encode_batch(
+            [list(words) for words in sentences], is_pretokenized=True, add_special_tokens=False
+        )
         starts = []
         for encoding, words in zip(encoded, sentences, strict=True):
             first = np.full(len(words), -1, dtype=np.int64)
@@ -106,10 +108,10 @@ def _learn(backend: Any, *, pair: bool) -> Template:
     places = {part: [at for at, found in enumerate(owner) if found == part] for part in (0, 1)}
     first_start, first_end = places[0][0], places[0][-1] + 1
     second_start, second_end = (places[1][0], places[1][-1] + 1) if pair else (first_end, first_end)
-    pieces = (ids[:first_start], ids[first_end:second_start], ids[second_end:])
+    prefix, middle, suffix = ids[:first_start], ids[first_end:second_start], ids[second_end:]
 
     def type_at(place: int) -> int:
         return int(types[place]) if place < len(types) else 0
 
-    kinds = (0, first_start, first_end, second_start, second_end)
-    return Template(*(tuple(piece) for piece in pieces), types=tuple(type_at(place) for place in kinds))  # type: ignore[arg-type]
+    kinds = (type_at(0), type_at(first_start), type_at(first_end), type_at(second_start), type_at(second_end))
+    return Template(tuple(prefix), tuple(middle), tuple(suffix), kinds)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 
 
-def longest_first(first: Integers, second: Integers, room: int) -> tuple[Integers, Integers]:
+def longest_first(first: Integers, second: Integers, room: int | Integers) -> tuple[Integers, Integers]:
     """Return the lengths of two segments cut to `room` tokens together, as the `tokenizers` library cuts them.
 
     Only the longer one is cut as long as it stays the longer one; after that both get half.
@@ -23,7 +23,7 @@ def longest_first(first: Integers, second: Integers, room: int) -> tuple[Integer
     return np.where(swapped, long_kept, short_kept), np.where(swapped, short_kept, long_kept)
 
 
-def first_only(first: Integers, second: Integers, room: int) -> tuple[Integers, Integers]:
+def first_only(first: Integers, second: Integers, room: int | Integers) -> tuple[Integers, Integers]:
     """Return the lengths when only the first segment gives way; a second one longer than `room` is cut to it."""
     second = np.minimum(second, room)
     return np.minimum(first, room - second), second

@@ -307,7 +307,9 @@ class Constant(Expression):
     def type_in(self, schema: Schema) -> Type:
         if isinstance(self.value, bool):
             return Boolean()
-        return {int: Integer(), float: Number()}.get(type(self.value), Text())
+        if isinstance(self.value, int):
+            return Integer()
+        return Number() if isinstance(self.value, float) else Text()
 
 
 @dataclass(frozen=True)

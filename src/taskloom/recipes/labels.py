@@ -33,7 +33,7 @@ GENERIC_SETS = tuple(
         {"yes", "no", "maybe"},
     )
 )
-"""Sets that say nothing about what is asked: BoolQ, WiC and MultiRC all answer true or false and ask different things."""
+"""Sets that say nothing about what is asked: BoolQ, WiC and MultiRC answer true or false, about different things."""
 
 
 def normalize_label(name: str) -> str:

@@ -29,7 +29,19 @@ from taskloom.recipes.recipe import (
 
 SPLITS = ("train", "validation", "test")
 HELD_SHARE = 0.1
-COMMON = ("id", "kind", "files", "format", "head", "weight", "max_rows", "question", "validation_share", "license", "row_weight")
+COMMON = (
+    "id",
+    "kind",
+    "files",
+    "format",
+    "head",
+    "weight",
+    "max_rows",
+    "question",
+    "validation_share",
+    "license",
+    "row_weight",
+)
 FIELDS = {
     "classification": ("text", "pair", "label", "names"),
     "multilabel": ("text", "pair", "labels", "names", "separator"),
@@ -75,14 +87,17 @@ def own_task(entry: Mapping[str, Any]) -> Task:
 
 def _checked_kind(entry: Mapping[str, Any], where: str) -> str:
     if "id" not in entry:
-        raise ConfigError(f"{where}: `id` is missing. Write for example id = \"support/priority\".")
+        raise ConfigError(f'{where}: `id` is missing. Write for example id = "support/priority".')
     kind = entry.get("kind")
     if kind not in KINDS:
         raise ConfigError(f"{where}: kind = {kind!r}. Allowed: {', '.join(KINDS)}.{did_you_mean(str(kind), KINDS)}")
     allowed = COMMON + FIELDS[kind]
     for key in entry:
         if key not in allowed:
-            raise ConfigError(f"{where}: there is no key '{key}' for {kind}.{did_you_mean(key, allowed)} Allowed: {', '.join(allowed)}.")
+            raise ConfigError(
+                f"{where}: there is no key '{key}' for {kind}.{did_you_mean(key, allowed)} "
+                f"Allowed: {', '.join(allowed)}."
+            )
     missing = [key for key in NEEDED[kind] if key not in entry]
     if missing:
         raise ConfigError(f"{where}: {', '.join(missing)} is missing. A {kind} task needs {', '.join(NEEDED[kind])}.")
@@ -94,10 +109,12 @@ def _files(entry: Mapping[str, Any], where: str) -> Files:
     if isinstance(files, (str, list)):
         files = {"train": files}
     if not isinstance(files, Mapping) or not files:
-        raise ConfigError(f"{where}: `files` is missing. Write for example files = {{ train = \"train.csv\" }}.")
+        raise ConfigError(f'{where}: `files` is missing. Write for example files = {{ train = "train.csv" }}.')
     for split in files:
         if split not in SPLITS:
-            raise ConfigError(f"{where}: files has no split '{split}'.{did_you_mean(split, SPLITS)} Allowed: {', '.join(SPLITS)}.")
+            raise ConfigError(
+                f"{where}: files has no split '{split}'.{did_you_mean(split, SPLITS)} Allowed: {', '.join(SPLITS)}."
+            )
     if entry.get("format") not in (None, *FORMATS):
         raise ConfigError(f"{where}: format = {entry['format']!r}. Allowed: {', '.join(FORMATS)}.")
     paths = {split: (given,) if isinstance(given, str) else tuple(given) for split, given in files.items()}
@@ -110,12 +127,18 @@ def _kind(kind: str, entry: Mapping[str, Any]) -> Kind:
         return Classification(text=entry["text"], pair=entry.get("pair"), label=entry["label"], names=names)
     if kind == "regression":
         return Regression(
-            text=entry["text"], pair=entry.get("pair"), score=entry["score"], low=float(entry["low"]), high=float(entry["high"])
+            text=entry["text"],
+            pair=entry.get("pair"),
+            score=entry["score"],
+            low=float(entry["low"]),
+            high=float(entry["high"]),
         )
     if kind == "multiple_choice":
         choices = entry["choices"]
         return MultipleChoice(
-            prompt=entry["prompt"], choices=Listed(*choices) if isinstance(choices, list) else choices, label=entry["label"]
+            prompt=entry["prompt"],
+            choices=Listed(*choices) if isinstance(choices, list) else choices,
+            label=entry["label"],
         )
     if kind == "multilabel":
         return Multilabel(text=entry["text"], pair=entry.get("pair"), labels=_label_list(entry), names=names)

@@ -223,7 +223,9 @@ class Task:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[^\s@:*?\[\]]+", self.id):
-            raise RecipeError(f"Task id {self.id!r} must not hold blanks or any of @ : * ? [ ]; type e.g. 'support/priority'.")
+            raise RecipeError(
+                f"Task id {self.id!r} must not hold blanks or any of @ : * ? [ ]; type e.g. 'support/priority'."
+            )
         self._check_choice("family", FAMILIES)
         self._check_choice("role", ROLES)
         self._check_choice("license_use", LICENSE_USES)

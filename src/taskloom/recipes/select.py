@@ -31,9 +31,13 @@ def get_task(task_id: str, own: Sequence[Task] = ()) -> Task:
     bare, _, version = task_id.partition("@")
     known = {task.id: task.version for task in every}
     if version and bare in known:
-        raise UnknownTaskError(f"Task {bare!r} has version {known[bare]}, not {version}. Type {bare!r} for the current one.")
+        raise UnknownTaskError(
+            f"Task {bare!r} has version {known[bare]}, not {version}. Type {bare!r} for the current one."
+        )
     hint = did_you_mean(bare, known)
-    raise UnknownTaskError(f"There is no task {task_id!r}.{hint} Type `taskloom tasks` for the {len(known)} that there are.")
+    raise UnknownTaskError(
+        f"There is no task {task_id!r}.{hint} Type `taskloom tasks` for the {len(known)} that there are."
+    )
 
 
 def select(

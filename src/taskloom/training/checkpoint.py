@@ -36,7 +36,12 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path, *, step: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor], values: Mapping[str, Any]
+    folder: Path,
+    *,
+    step: int,
+    weights: Mapping[str, Tensor],
+    optimizer: Mapping[str, Tensor],
+    values: Mapping[str, Any],
 ) -> Path:
     """Write `folder/step-NNNNNN` atomically and return it."""
     final = folder / f"step-{step:06d}"

@@ -106,7 +106,9 @@ def fit(
             with totals.clock("optimizer"):
                 norm = optimizer.clip(settings.clip)
                 if not math.isfinite(norm):
-                    raise TrainingFailed(f"Step {step}: the gradient norm is {norm}; the update was not applied. {REMEDY}")
+                    raise TrainingFailed(
+                        f"Step {step}: the gradient norm is {norm}; the update was not applied. {REMEDY}"
+                    )
                 rate = optimizer.step(step, batch.used)
                 optimizer.zero_grad()
             totals.count(batch)
@@ -144,7 +146,9 @@ def accumulate(
         if not math.isfinite(loss):
             worst = int((~torch.isfinite(output.example_loss)).nonzero()[0, 0]) if output.example_loss.numel() else 0
             where = events.describe(batch, number, worst)
-            raise TrainingFailed(f"Step {batch.step}: the loss of {where} is not finite; the update was not applied. {REMEDY}")
+            raise TrainingFailed(
+                f"Step {batch.step}: the loss of {where} is not finite; the update was not applied. {REMEDY}"
+            )
         summed += loss
         with totals.clock("backward"):
             (output.loss_sum / batch.weight).backward()
@@ -194,7 +198,9 @@ def batches_with_clock(batches: Iterator[StepBatch], totals: Totals) -> Iterator
 
 
 @contextmanager
-def prefetch(batch_of: Callable[[int], StepBatch], first: int, last: int, *, ahead: int = 3) -> Iterator[Iterator[StepBatch]]:
+def prefetch(
+    batch_of: Callable[[int], StepBatch], first: int, last: int, *, ahead: int = 3
+) -> Iterator[Iterator[StepBatch]]:
     """Make the batches of steps `first` to `last` in a thread, at most `ahead` early; errors reach the reader."""
     ready: queue.Queue[StepBatch | BaseException | None] = queue.Queue(ahead)
     leave = threading.Event()
@@ -202,7 +208,8 @@ def prefetch(batch_of: Callable[[int], StepBatch], first: int, last: int, *, ahe
     def put(item: StepBatch | BaseException | None) -> None:
         while not leave.is_set():
             try:
-                return ready.put(item, timeout=0.2)
+                ready.put(item, timeout=0.2)
+                return
             except queue.Full:
                 continue
 
@@ -213,7 +220,7 @@ def prefetch(batch_of: Callable[[int], StepBatch], first: int, last: int, *, ahe
                 if leave.is_set():
                     return
             put(None)
-        except BaseException as error:  # handed to the reader, which raises it
+        except BaseException as error:  # noqa: BLE001  handed to the reader, which raises it
             put(error)
 
     def read() -> Iterator[StepBatch]:

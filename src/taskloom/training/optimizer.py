@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -176,7 +177,7 @@ def _groups(
 
 
 def layers_of(names: Iterable[str]) -> dict[str, int]:
-    """Return the layer of each encoder parameter, by the number in its name: embeddings 0, layer k at k + 1, head top."""
+    """Return the layer of each encoder parameter, by the number in its name: embeddings 0, layer k at k + 1."""
     found = {name: _layer_number(name) for name in names}
     top = max((layer for layer in found.values() if layer is not None), default=0) + 1
     return {
@@ -187,5 +188,5 @@ def layers_of(names: Iterable[str]) -> dict[str, int]:
 
 def _layer_number(name: str) -> int | None:
     parts = name.split(".")
-    numbers = [int(part) for before, part in zip(parts, parts[1:]) if part.isdigit() and before in ("layer", "layers")]
+    numbers = [int(part) for before, part in pairwise(parts) if part.isdigit() and before in ("layer", "layers")]
     return numbers[0] if numbers else None

@@ -67,7 +67,9 @@ class Plan:
 def make_plan(config: RunConfig, tasks: Sequence[Task], stores: Sequence[TaskStore]) -> Plan:
     """Return the plan for tasks that all have train rows; raises ConfigError when there are none."""
     if not tasks:
-        raise ConfigError("No task with train rows is left to train on. Type `taskloom prepare RUN.toml` for the reasons.")
+        raise ConfigError(
+            "No task with train rows is left to train on. Type `taskloom prepare RUN.toml` for the reasons."
+        )
     sizes = tuple(len(store.splits["train"]) for store in stores)
     mixture = Mixture(
         sizes=sizes,
@@ -79,7 +81,8 @@ def make_plan(config: RunConfig, tasks: Sequence[Task], stores: Sequence[TaskSto
     )
     epoch_steps = math.ceil(sum(sizes) * config.training.epochs / config.training.batch_size)
     keys = tuple(
-        sharing_key(task, store.labels, share=config.model.share_heads) for task, store in zip(tasks, stores, strict=True)
+        sharing_key(task, store.labels, share=config.model.share_heads)
+        for task, store in zip(tasks, stores, strict=True)
     )
     return Plan(tuple(tasks), tuple(stores), keys, mixture, config.training.steps or max(1, epoch_steps))
 

@@ -121,7 +121,9 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CheckpointError(f"{path} is damaged ({error}). Remove the file, or the run's folder to start anew.") from error
+        raise CheckpointError(
+            f"{path} is damaged ({error}). Remove the file, or the run's folder to start anew."
+        ) from error
     return dict(found)
 
 

@@ -11,9 +11,7 @@ from taskloom.recipes.recipe import Defect, Hub, Splits, Task, TokenClassificati
 
 _ALL = Splits(train="train", validation="validation", test="test")
 _ENTITIES = TokenClassification(tokens="tokens", labels="ner_tags")
-_SPECIES = TokenClassification(
-    tokens="tokens", labels="ner_tags", names={"O": "O", "B": "B-Species", "I": "I-Species"}
-)
+_SPECIES = TokenClassification(tokens="tokens", labels="ner_tags", names={"O": "O", "B": "B-Species", "I": "I-Species"})
 _PENN = "Which Penn Treebank part of speech does each word have?"
 _CHUNKS = "Which words form base phrases (chunks)?"
 _CONLL = (

@@ -225,7 +225,7 @@ GENERATORS = (
         ),
         solve=solve_nli,
         make_group=make_nli_group,
-        templates={split: (*PREMISES[split], *HYPOTHESES[split]) for split in PREMISES},
+        templates={split: (*PREMISES[split], *HYPOTHESES[split], *BOUNDS[split].values()) for split in PREMISES},
         shared_words=NUMBER_WORDS,
     ),
     Generator(
