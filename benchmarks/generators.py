@@ -1,6 +1,6 @@
 """How far shallow classifiers get on the built-in tasks: the table of docs/generators.md.
 
-python benchmarks/generators.py [--rows 2000] [NAME ...]
+python benchmarks/generators.py [--rows 2000] [--seed 0] [NAME ...]
 
 For each generator, on `--rows` rows of the train split, by five-fold cross-validation with whole groups in a fold, and
 once more trained on train and tested on test rows:
@@ -34,6 +34,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 
 from taskloom.recipes.generators import Generator, Row, generate_groups, generators
+from taskloom.recipes.generators.base import SPLITS
 
 FOLDS = 5
 MARGIN = 3.0
@@ -234,11 +235,9 @@ def solved(generator: Generator, rows: Iterable[Row]) -> float:
     return 100 * sum(right) / len(right)
 
 
-def measure(generator: Generator, rows: int) -> tuple[Scores, Scores, float]:
+def measure(generator: Generator, rows: int, seed: int = 0) -> tuple[Scores, Scores, float]:
     """Return the scores by cross-validation and from train to test, and the solver's over all three splits."""
-    groups = {
-        split: generate_groups(generator.name, split=split, rows=rows) for split in ("train", "validation", "test")
-    }
+    groups = {split: generate_groups(generator.name, split=split, rows=rows, seed=seed) for split in SPLITS}
     units: dict[str, list[list[Unit]]] = {}
     for split in ("train", "test"):
         numbers = iter(range(10**9))
@@ -254,13 +253,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(generators()))
     parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the rows")
     arguments = parser.parse_args()
     heads = ("generator", "kind", "majority", "bigrams", "length", "to test: majority", "bigrams", "length", "solver")
     print(f"| {' | '.join(heads)} | leak-free |")
     print(f"|---|---|{'--:|' * (len(heads) - 2)}---|")
     for name in arguments.names:
         generator = generators()[name]
-        inside, across, exact = measure(generator, arguments.rows)
+        inside, across, exact = measure(generator, arguments.rows, arguments.seed)
         numbers = (
             inside.majority,
             inside.bigrams,

@@ -77,7 +77,8 @@ def make_tiny(folder: Path, architecture: str = "bert") -> None:
 
     The weights are larger than at initialization, so that outputs differ visibly between texts.
     """
-    tokenizer = word_piece_tokenizer()
+    types = ["token_type_ids"] if architecture in ("bert", "electra", "albert") else []
+    tokenizer = word_piece_tokenizer(model_input_names=["input_ids", *types, "attention_mask"])
     config_class, values = CONFIGS[architecture]
     specials = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
     config = config_class(vocab_size=len(tokenizer), max_position_embeddings=130, **specials, **values)

@@ -1,4 +1,4 @@
-"""The model: one loss for a mixed batch, gradients that do not depend on the cut, and a folder that opens everywhere."""
+"""The model: one loss for a mixed batch, gradients that do not depend on the cut, a folder that opens everywhere."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_task_embedding_starts_at_zero_and_can_be_left_out(tiny_bert: Path) -> N
 
 @torch.no_grad()
 def test_loss_scalings(tiny_bert: Path) -> None:
-    """log_labels divides softmax losses by the log of their count; uncertainty weighs and adds half the log variance."""
+    """log_labels divides softmax losses by the log of the count; uncertainty weighs and adds half the log variance."""
     model = made(tiny_bert)
     prepared = model.prepare(random_batch(model.table))
     plain = model(prepared).example_loss

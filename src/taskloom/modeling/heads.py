@@ -228,7 +228,8 @@ def example_losses(
         losses = losses.index_add(0, routing.class_example, found)
     if len(routing.list_sequence):
         logits, mask = sequence_logits[routing.list_sequence], routing.sequence_mask[routing.list_sequence]
-        every = functional.binary_cross_entropy_with_logits(logits, routing.list_target, reduction="none")
+        target = routing.list_target.to(logits.dtype)
+        every = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
         losses = losses.index_add(0, routing.list_example, (every * mask).sum(1) / mask.sum(1))
     if len(routing.score_sequence):
         given = sequence_logits[routing.score_sequence, routing.score_column]

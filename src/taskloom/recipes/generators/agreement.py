@@ -10,36 +10,37 @@ import itertools
 import random
 import re
 
-from taskloom.recipes.generators.base import ByLevel, Generator, Row, all_levels, every, read_back
+from taskloom.recipes.generators.base import ByLevel, Generator, Row, all_levels, every, read_back, sentence
 from taskloom.recipes.generators.lexicon import ACTIONS, ADVERBS, OBJECTS, QUALITIES, ROLES
+from taskloom.recipes.generators.padding import opening, without_openers
 
 LABELS = ("unacceptable", "acceptable")
 VERBS = (("is", "are"), ("was", "were"), ("has been", "have been"))
 TEMPLATES: ByLevel = {
     "train": {
-        1: ("The {head} {adverb} {verb} {quality}.", "The {head} here {adverb} {verb} {quality}."),
-        2: ("The {head} near the {other} {verb} {quality}.", "The {head} behind the {other} {verb} {quality}."),
+        1: ("the {head} {adverb} {verb} {quality}.", "the {head} here {adverb} {verb} {quality}."),
+        2: ("the {head} near the {other} {verb} {quality}.", "the {head} behind the {other} {verb} {quality}."),
         3: (
-            "The {head} that the {role} with the {other} {action} {verb} {quality}.",
-            "The {head} that {action} the {role} near the {other} {verb} {quality}.",
+            "the {head} that the {role} with the {other} {action} {verb} {quality}.",
+            "the {head} that the {role} near the {other} {action} {verb} {quality}.",
         ),
     },
     "validation": {
-        1: ("This time the {head} {adverb} {verb} {quality}.",),
-        2: ("The {head} above the {other} {verb} {quality}.", "The {head} beside the {other} {verb} {quality}."),
-        3: ("The {head} which the {role} beside the {other} {action} {verb} {quality}.",),
+        1: ("this time the {head} {adverb} {verb} {quality}.",),
+        2: ("the {head} above the {other} {verb} {quality}.", "the {head} beside the {other} {verb} {quality}."),
+        3: ("the {head} which the {role} beside the {other} {action} {verb} {quality}.",),
     },
     "test": {
-        1: ("So far the {head} {adverb} {verb} {quality}.",),
-        2: ("The {head} among the {other} {verb} {quality}.", "The {head} without the {other} {verb} {quality}."),
-        3: ("The {head} the {role} under the {other} {action} {verb} {quality}.",),
+        1: ("in these days the {head} {adverb} {verb} {quality}.",),
+        2: ("the {head} among the {other} {verb} {quality}.", "the {head} without the {other} {verb} {quality}."),
+        3: ("the {head} the {role} under the {other} {action} {verb} {quality}.",),
     },
 }
 
 
 def make_group(random: random.Random, split: str, level: int) -> list[Row]:
     """Return four rows (level 1: no noun in between) or eight."""
-    template, forms = random.choice(TEMPLATES[split][level]), random.choice(VERBS)
+    template, forms = opening(random, split) + random.choice(TEMPLATES[split][level]), random.choice(VERBS)
     head, other = random.sample(OBJECTS[split], 2)
     fixed = {
         "adverb": random.choice(ADVERBS[split]),
@@ -50,7 +51,9 @@ def make_group(random: random.Random, split: str, level: int) -> list[Row]:
     numbers = itertools.product((0, 1), (0, 1), (0, 1) if level > 1 else (0,))
     return [
         {
-            "text": template.format(head=head + "s" * subject, verb=forms[verb], other=other + "s" * between, **fixed),
+            "text": sentence(
+                template.format(head=head + "s" * subject, verb=forms[verb], other=other + "s" * between, **fixed)
+            ),
             "pair": None,
             "label": LABELS[subject == verb],
         }
@@ -64,7 +67,7 @@ def solve(row: Row) -> str:
     plurals = {noun + "s" * number: number for noun in every(OBJECTS) for number in (0, 1)}
     verbs = {form: number for pair in VERBS for number, form in enumerate(pair)}
     adjectives = every(QUALITIES)
-    spoken = re.sub(r"\b(has|have) been\b", r"\1_been", row["text"])
+    spoken = re.sub(r"\b(has|have) been\b", r"\1_been", without_openers(row["text"]))
     for _, slots in read_back(templates, spoken):
         verb = slots["verb"].replace("_", " ")
         if slots["head"] in plurals and verb in verbs and slots["quality"] in adjectives:

@@ -40,6 +40,11 @@ def _paddings(split: str) -> tuple[str, ...]:
     return ("", *(f"{one}, " for one in plain), *(f"{one} " for one in last), *pairs)
 
 
+def opening(random: random.Random, split: str) -> str:
+    """Return up to two openers, for a group whose texts differ by a letter or two: unlike groups hide which."""
+    return random.choice(_paddings(split))
+
+
 def evened(random: random.Random, split: str, texts: Sequence[str]) -> list[str]:
     """Return `texts` with openers before them, all with the same number of words and, to one, of characters.
 
