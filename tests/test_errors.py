@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def test_interrupt_in_mid_run_saves_and_goes_on(folder: Path) -> None:
     log = folder / "runs" / "run" / "log.jsonl"
     with subprocess.Popen([*command, "training.steps=100000"], stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 2):
-            pass
+            time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()
     assert process.returncode == 130, told

@@ -23,7 +23,7 @@ recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.gene
 recipes.select recipes.own
 data.columns data.mirror data.files data.source data.splits data.canonical data.standardize
 data.locks data.tokenizer data.truncation data.store data.mixture data.batches
-modeling.encoder modeling.head_table modeling.heads modeling.model
+modeling.rows modeling.encoder modeling.head_table modeling.heads modeling.model
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
 evaluation.scoring evaluation.evaluator evaluation.table
 training.optimizer training.checkpoint training.run_folder training.loop training.plan training.steps training.trainer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -113,5 +114,5 @@ def test_floor_and_weights() -> None:
 def test_mixing_spreads_single_bits() -> None:
     """Neighboring inputs give outputs that differ in about half of their bits."""
     values = mixed(np.arange(2000, dtype=np.uint64))
-    flipped = np.array([bin(int(a) ^ int(b)).count("1") for a, b in zip(values[:-1], values[1:], strict=True)])
+    flipped = np.array([bin(int(a) ^ int(b)).count("1") for a, b in pairwise(values)])
     assert 31 < flipped.mean() < 33

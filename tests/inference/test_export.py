@@ -199,12 +199,11 @@ def test_other_architectures(architecture: str, task: str, tmp_path: Path) -> No
         return
     network = OPENED[task].from_pretrained(export_head(folder, tmp_path / "out", task=task, with_task_embedding=True))
     logits, inputs = own_logits(folder, task, TEXTS, None if task == "tags" else PAIRS, with_task_embedding=True)
-    given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-    real = given["attention_mask"].bool() if task == "tags" else slice(None)
+    real = inputs["attention_mask"].bool() if task == "tags" else slice(None)
     if task == "choice":
-        found = network.eval()(**{name: value[None] for name, value in given.items()}).logits.T
+        found = network.eval()(**{name: value[None] for name, value in inputs.items()}).logits.T
     else:
-        found = network.eval()(**given).logits
+        found = network.eval()(**inputs).logits
     torch.testing.assert_close(found[real], logits[real], rtol=0, atol=1e-4)
 
 

@@ -124,6 +124,19 @@ def test_attention_can_be_chosen(tiny_bert: Path) -> None:
         Encoder.open(tiny_bert, attention="no_such_attention")
 
 
+def test_gradients_are_the_library_s_own(folder: Path) -> None:
+    """Every parameter below the pooler has the gradient that the network gives itself, word embeddings included."""
+    encoder, theirs = Encoder.open(folder).eval(), AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    encoder(IDS, attention_mask=MASK)[1][:, 0].square().sum().backward()
+    base = getattr(theirs, theirs.base_model_prefix)
+    base(input_ids=IDS, attention_mask=MASK)[0][:, 0].square().sum().backward()
+    expected = {name: value.grad for name, value in base.named_parameters() if value.grad is not None}
+    for name, value in encoder.base.named_parameters():
+        if name in expected:
+            torch.testing.assert_close(value.grad, expected[name], rtol=1e-4, atol=1e-4, msg=name)
+    assert any("word" in name or "tok" in name for name in expected)
+
+
 def test_new_parameters_are_listed_and_drawn_from_the_seed(tmp_path: Path) -> None:
     """A checkpoint without a pooler gets one from the seed; the caller's random state is left as it was."""
     BertForMaskedLM(BertConfig(vocab_size=100, **SIZES)).save_pretrained(tmp_path)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
-from torch import Tensor, nn
+from torch import Tensor
 
 from made_batches import NLI, TASKS, described, random_batch, table, take
 from taskloom.data.batches import MicroBatch
 from taskloom.errors import ModelError
 from taskloom.modeling.head_table import Head, HeadTable
-from taskloom.modeling.heads import example_losses, gather_rows, linear, route
+from taskloom.modeling.heads import example_losses, linear, route
 
 WIDTH = 8
 
@@ -205,27 +205,6 @@ def test_infinite_logits_of_other_tasks_do_not_leak() -> None:
     losses.sum().backward()
     assert losses.max() < 10
     assert torch.isfinite(logits.grad).all() and (logits.grad[~routing.sequence_mask] == 0).all()
-
-
-def test_gathered_rows_have_the_usual_gradient() -> None:
-    """Gathering adds up the same gradients over micro-batches as indexing, in the gathered rows and no others."""
-    generator = torch.Generator().manual_seed(0)
-    start = torch.randn(9, 4, generator=generator)
-    plain, ours = nn.Parameter(start.clone()), nn.Parameter(start.clone())
-    for rows in (torch.tensor([1, 4, 7]), torch.tensor([0, 4])):
-        factor = torch.randn(len(rows), 4, generator=generator)
-        (plain[rows].square() * factor).sum().backward()
-        (gather_rows(ours, rows).square() * factor).sum().backward()
-    assert torch.equal(plain.grad, ours.grad)
-    assert ours.grad.any(dim=1).nonzero()[:, 0].tolist() == [0, 1, 4, 7]
-
-
-def test_frozen_rows_get_no_gradient() -> None:
-    """A parameter that is not trained stays without a gradient."""
-    frozen = nn.Parameter(torch.ones(3, 2), requires_grad=False)
-    factor = nn.Parameter(torch.ones(1))
-    (gather_rows(frozen, torch.tensor([1])) * factor).sum().backward()
-    assert frozen.grad is None and factor.grad == 2
 
 
 def test_logits_are_in_full_precision_under_autocast() -> None:

@@ -131,12 +131,10 @@ def test_labels_are_declared_and_all_used(generator: Generator) -> None:
         assert all(len(row["tokens"]) == len(row["labels"]) for row in rows)
 
 
-@each
-def test_tags_are_valid_iob2(generator: Generator) -> None:
+@pytest.mark.parametrize("name", ["span_tags", "role_tags"])
+def test_tags_are_valid_iob2(name: str) -> None:
     """An I- tag follows a B- or I- tag of its type."""
-    if generator.kind != "token_classification":
-        pytest.skip("not a tagging task")
-    for row in generate(generator.name, split="test", rows=400):
+    for row in generate(name, split="test", rows=400):
         for before, tag in itertools.pairwise(["O", *row["labels"]]):
             assert not tag.startswith("I-") or before[2:] == tag[2:]
 
@@ -148,7 +146,7 @@ def test_words_and_templates_are_disjoint_between_splits(generator: Generator) -
     for one, two in itertools.combinations(SPLITS, 2):
         assert words[one] & words[two] == set()
         assert set(generator.templates[one]) & set(generator.templates[two]) == set()
-    assert all(len(generator.templates[split]) >= 3 for split in SPLITS)
+    assert all(len(generator.templates[split]) >= 2 for split in SPLITS)
 
 
 @pytest.mark.parametrize("generator", BY_LABEL, ids=[generator.name for generator in BY_LABEL])
@@ -291,9 +289,12 @@ def test_nli_label_over_worlds() -> None:
 
 
 def test_designs_pair_each_form_with_each_label_once() -> None:
-    """Over five subsets of four worlds: every premise and every hypothesis of a design has all three labels once."""
-    forms = tuple(worlds for worlds in range(1, 31))
-    designs = balanced_designs(forms, forms, nli_label, tries=300)
+    """Two of three facts against one: every premise and every hypothesis of a design has all three labels once."""
+    worlds = list(itertools.product((False, True), repeat=3))
+    facts = {(atom, value): sum(1 << n for n, world in enumerate(worlds) if world[atom] == value)
+             for atom in range(3) for value in (False, True)}  # fmt: skip
+    pairs = [facts[one] & facts[two] for one, two in itertools.combinations(facts, 2) if one[0] != two[0]]
+    designs = balanced_designs(pairs, list(facts.values()), nli_label, tries=300)
     assert designs
     for design in designs:
         for side in (0, 1):

@@ -16,12 +16,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from taskloom.errors import ModelError, did_you_mean
+from taskloom.modeling.rows import gather_rows
 
 OFFLINE_ENCODER = "minilm"
 LAST_LINEAR = ("classifier.out_proj", "classifier")
@@ -162,7 +164,7 @@ class Encoder(nn.Module):
         `input_ids`, `attention_mask` and `token_type_ids` are (sequences, length); `first_vector` (sequences, word
         width) is added to the word embedding of each first token. A mask of None says that nothing is padded.
         """
-        words = self.word_embeddings(input_ids)
+        words = self._embed(input_ids)
         if first_vector is not None:
             words = torch.cat([words[:, :1] + first_vector[:, None].to(words.dtype), words[:, 1:]], dim=1)
         inputs = {"inputs_embeds": words, "attention_mask": attention_mask}
@@ -175,6 +177,15 @@ class Encoder(nn.Module):
         finally:
             _SEEN.reset(before)
         return pooled, seen[0]
+
+    def _embed(self, input_ids: Tensor) -> Tensor:
+        """Return word embeddings; on a CPU with gradients for the tokens that occur only, see `rows`."""
+        table = self.word_embeddings
+        if input_ids.is_cuda or type(table) is not nn.Embedding or not torch.is_grad_enabled():
+            embedded: Tensor = table(input_ids)
+            return embedded
+        present, which = input_ids.unique(return_inverse=True)
+        return functional.embedding(which, gather_rows(cast(nn.Parameter, table.weight), present))
 
     def network_with(self, classifier: nn.Linear) -> nn.Module:
         """Put a linear layer back on top and return the network; `network_without` takes it out again."""

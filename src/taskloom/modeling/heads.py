@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from taskloom.data.batches import MicroBatch, ragged
 from taskloom.modeling.head_table import HeadTable
@@ -171,36 +171,6 @@ def _counts(batch: MicroBatch, union: _Union) -> Arrays:
     counts = np.where(kind == CHOICE, choices, union.counts[union.which])
     logs = np.where(np.isin(kind, (CLASSES, CHOICE, TAGS)), np.log(np.maximum(counts, 2)), 1.0)
     return {"choice_count": choices.astype(np.float32), "log_count": logs.astype(np.float32)}
-
-
-class _GatherRows(torch.autograd.Function):
-    """Some rows of a parameter; the gradient is added to those rows of `parameter.grad` and to no others.
-
-    The usual gradient is a zero matrix of the parameter's size for every micro-batch: with 25,000 rows of width 384
-    that takes 55 ms on one core, this 1-3 ms, whatever the number of tasks. The price: `torch.autograd.grad` and hooks
-    do not see it, only `backward` does.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, parameter: Tensor, rows: Tensor) -> Tensor:
-        ctx.parameter = parameter
-        ctx.save_for_backward(rows)
-        return parameter.detach().index_select(0, rows)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
-        (rows,) = ctx.saved_tensors
-        parameter = ctx.parameter
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-        parameter.grad.index_add_(0, rows, gradients[0].to(parameter.dtype))
-        return None, None
-
-
-def gather_rows(parameter: nn.Parameter, rows: Tensor) -> Tensor:
-    """Return the rows (n,), each named once, of a parameter (rows, ...) as a tensor (n, ...) with cheap gradients."""
-    gathered: Tensor = _GatherRows.apply(parameter, rows)  # type: ignore[no-untyped-call]
-    return gathered
 
 
 def linear(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

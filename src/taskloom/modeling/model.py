@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -26,7 +27,8 @@ from taskloom.data.batches import MicroBatch
 from taskloom.errors import ModelError
 from taskloom.modeling.encoder import Encoder, quiet
 from taskloom.modeling.head_table import Head, HeadTable
-from taskloom.modeling.heads import Routing, example_losses, gather_rows, linear, route
+from taskloom.modeling.heads import Routing, example_losses, linear, route
+from taskloom.modeling.rows import gather_rows
 
 VERSION = 1
 HEADS_JSON = "heads.json"
@@ -124,13 +126,13 @@ class Model(nn.Module):
             batch.input_ids,
             attention_mask=batch.attention_mask,
             token_type_ids=batch.token_type_ids,
-            first_vector=None if vectors is None else vectors[batch.sequence_example],
+            first_vector=None if vectors is None else functional.embedding(batch.sequence_example, vectors),
         )
         return pooled, hidden[batch.word_sequence, batch.word_position]
 
     def _task_vectors(self, batch: MicroBatch, routing: Routing) -> Tensor:
         """Return each example's task vector (examples, word width); in training some are dropped, whole, to zero."""
-        vectors = gather_rows(self.task_embedding, routing.tasks)[routing.which]
+        vectors = functional.embedding(routing.which, gather_rows(self.task_embedding, routing.tasks))
         if self.training and self.task_embedding_drop:
             kept = torch.rand(len(batch.task), device=vectors.device) >= self.task_embedding_drop
             vectors = vectors * kept[:, None]

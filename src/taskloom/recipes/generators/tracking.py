@@ -66,16 +66,21 @@ def _told(event: Event, split: str) -> str:
 
 
 def make_where_group(random: random.Random, split: str, level: int) -> list[Row]:
-    """Return one row; places are drawn evenly, so rows need no partner."""
+    """Return four rows: one story, its places exchanged in turn, so that each place is the right one once."""
     events, thing = _events(random, split, level)
     person = random.choice(events)[1]
     asked: Event = ("what", person, thing) if level == 2 else ("who", person, "")
     if level == 3:
         asked = ("before", person, _been(events)[person][-1])
-    choices = [place for verb, _, place in events if verb == "go"]
-    random.shuffle(choices)
-    prompt = " ".join(_told(event, split) for event in [*events, asked])
-    return [{"prompt": prompt, "choices": choices, "label": choices.index(_answer(events, asked))}]
+    places = [place for verb, _, place in events if verb == "go"]
+    rows: list[Row] = []
+    for turn in range(CHOICES):
+        moved = dict(zip(places, places[turn:] + places[:turn], strict=True))
+        *story, question = [(verb, who, moved.get(other, other)) for verb, who, other in [*events, asked]]
+        choices = random.sample(places, CHOICES)
+        prompt = " ".join(_told(event, split) for event in [*story, question])
+        rows.append({"prompt": prompt, "choices": choices, "label": choices.index(_answer(story, question))})
+    return rows
 
 
 def _been(events: list[Event]) -> dict[str, list[str]]:
@@ -144,10 +149,14 @@ SWITCHES = {
 }
 
 
+PRESSES = {1: (0, 1), 2: (0, 1, 1, 2), 3: (0, 1, 2, 3)}
+"""How often a device is pressed: as often an odd as an even number of times, or the starting state would tell much."""
+
+
 def make_switch_group(random: random.Random, split: str, level: int) -> list[Row]:
     """Return two rows: the same presses from opposite starting states."""
     spoken, names = SWITCHES[split], NAMES[split]
-    counts = {device: random.randrange(level + 1) for device in DEVICES}
+    counts = {device: random.choice(PRESSES[level]) for device in DEVICES}
     at_once = int(level == 3 and random.random() < 0.5)
     pressed = [device for device, count in counts.items() for _ in range(count)]
     presses = [spoken["press"].format(n=random.choice(names), d=device) for device in pressed]
