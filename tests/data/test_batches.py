@@ -106,7 +106,8 @@ def test_sequences_equal_the_tokenizers_own(
 
     folder = tiny_bert if encoder == "tiny_bert" else resolve_encoder("minilm")
     table = pa.table({
-        "text": pa.array([text for text, _ in texts], pa.string()), "pair": pa.array([pair for _, pair in texts], pa.string()),
+        "text": pa.array([text for text, _ in texts], pa.string()),
+        "pair": pa.array([pair for _, pair in texts], pa.string()),
         "label": pa.array([0] * len(texts), pa.int32()), "row": pa.array(range(len(texts)), pa.int64()),
     })  # fmt: skip
     task = Task(

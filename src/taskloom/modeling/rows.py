@@ -2,7 +2,7 @@
 
 The usual gradient of indexing is a zero matrix of the parameter's size for every micro-batch. On one core that takes
 40 ms for MiniLM's word embeddings, 320 ms for DeBERTa-v3's, and 55 ms for 25,000 head rows of width 384; adding to the
-rows in place takes 1-8 ms, whatever the size. The price: `torch.autograd.grad` and hooks do not see it, only `backward`.
+rows in place takes 1-8 ms, whatever the size. The price: `backward` sees it, `torch.autograd.grad` and hooks do not.
 """
 
 from __future__ import annotations
