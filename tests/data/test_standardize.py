@@ -94,7 +94,8 @@ ROWS = pa.table(
     }
 )
 SCHEMA = schema_from_features(
-    {"text": TEXT, "number": INTEGER, "digits": TEXT, "flag": BOOLEAN, "label": class_label("no", "yes"), "letter": TEXT,
+    {"text": TEXT, "number": INTEGER, "digits": TEXT, "flag": BOOLEAN,
+     "label": class_label("no", "yes"), "letter": TEXT,
      "options": TEXTS, "choices": {"label": TEXTS, "text": TEXTS}, "records": [{"name": TEXT}],
      "scores": {"feature": FLOAT, "_type": "List"}, "joy": FLOAT, "anger": FLOAT, "listed": TEXT}
 )  # fmt: skip
@@ -184,7 +185,7 @@ def test_two_source_names_may_be_one_of_ours() -> None:
 def test_an_unlisted_name_is_an_error(feature: dict[str, Any], value: object) -> None:
     """A label that the recipe does not know is named, never dropped."""
     kind = Classification(text="t", label="l", names={"a": "A"})
-    with pytest.raises((DataError, RecipeError), match="made/task.*'new'"):
+    with pytest.raises((DataError, RecipeError), match=r"made/task.*'new'"):
         standardize(task(kind), raw({"t": TEXT, "l": feature}, train=[{"t": "x", "l": value}]))
 
 
