@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +46,6 @@ def tiny_deberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reaches the network, the user's cache, or a mirror that it did not ask for."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("TASKLOOM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("TASKLOOM_MIRROR", raising=False)
 

@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from taskloom.inference.predictor import Model
     from taskloom.workflows import Run
 
+TASKS = [
+    "builtin/label_nli",
+    "builtin/topic_mentions",
+    "builtin/span_tags",
+    "builtin/role_tags",
+    "builtin/edit_similarity",
+    "builtin/overlap_nli",
+    "builtin/number_choice",
+]
+"""All five kinds, short rows first of all: in the same time all fourteen tasks got half the examples each, and the
+zero-shot accuracy was 0.52 instead of 0.81."""
+WEIGHTS = {"builtin/label_nli": 3.0, "builtin/topic_mentions": 2.0, "builtin/number_choice": 0.4}
+"""More of what makes the model a zero-shot classifier, less of the rows with three choices."""
 EXAMPLES = 240
 """Texts of the zero-shot test: 95 % intervals of about 6 points at worst."""
 CANDIDATES = 8
@@ -75,17 +88,14 @@ def quickstart_config(*, folder: Path, hub: bool) -> RunConfig:
         {
             "name": "quickstart-hub" if hub else "quickstart",
             "encoder": "minilm",
-            "data": {
-                "tasks": ["procedural", "starter"] if hub else ["procedural"],
-                "max_rows": 500,
-                "max_length": 128,
-            },
-            "mixture": {"weights": {"builtin/label_nli": 3.0}},
+            "data": {"tasks": [*TASKS, "starter"] if hub else TASKS, "max_rows": 1000, "max_length": 128},
+            "mixture": {"weights": WEIGHTS},
             "training": {
-                "epochs": 1.0,
-                "batch_size": 48,
-                "learning_rate": 2e-4,
-                "head_learning_rate": 1e-3,
+                "steps": 500 if hub else 300,
+                "batch_size": 32,
+                "learning_rate": 3e-4,
+                "head_learning_rate": 2e-3,
+                "warmup_steps": 30,
                 "tokens_per_micro_batch": 2048,
                 "evaluate_every": 0,
                 "save_every": 100,

@@ -120,9 +120,7 @@ class FakeHub:
         if self.failures:
             raise self.failures.pop(0)
         table = pa.table({"text": ["a", "b"]})
-        return {
-            "train": SimpleNamespace(data=SimpleNamespace(table=table), features=SimpleNamespace(to_dict=dict))
-        }
+        return {"train": SimpleNamespace(data=SimpleNamespace(table=table), features=SimpleNamespace(to_dict=dict))}
 
 
 def test_downloads_are_tried_again_with_growing_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,29 +5,37 @@ the number of examples drawn so far by all tasks. Every step takes `batch_size` 
 A schedule that meets all of these dates exists (Tijdeman 1980, the chairman assignment problem), and for unit jobs
 earliest-due-first finds it, so after any step each task's count differs from its quota by less than one. Within a task,
 rows come epoch by epoch in the order of a keyed permutation that is computed, not stored.
+
+The price: counts are replayed from the last step that was asked for. With 500 tasks that takes about 60 microseconds a
+step, so a run that is resumed after 10,000 steps waits for half a second.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from taskloom.data.hashing import hashed, key_of, mixed
+from taskloom.errors import ConfigError
+
 Integers = NDArray[np.int64]
 
 RESOLUTION = 2**31
-"""Shares are multiples of about 1 / RESOLUTION: n x w stays below 2^63 for n up to 2^31 drawn examples."""
-ROUNDS = 6
+"""Shares are multiples of about 1 / RESOLUTION, and at most RESOLUTION examples are drawn: n x w stays below 2^63."""
+ROUNDS = 8
+"""With 6, tasks of a handful of rows have favorite orders; beyond 8 nothing is gained."""
 
 
 @dataclass(frozen=True)
 class Mixture:
     """Draws `batch_size` examples a step from tasks with `sizes` rows.
 
-    A task's share is proportional to size^exponent x weight, and at least `floor` of an equal share.
+    A task's share is proportional to size^exponent x weight, and at least `floor` of an equal share: tasks below are
+    raised to floor / tasks, and the others share what is left in proportion. Raises ConfigError for a task without rows
+    and for numbers out of range.
     """
 
     sizes: tuple[int, ...]
@@ -36,13 +44,24 @@ class Mixture:
     weights: tuple[float, ...] | None = None
     exponent: float = 1.0
     floor: float = 0.0
-    _memo: dict[str, tuple[int, Integers]] = field(default_factory=dict, compare=False, repr=False)
+    _memo: dict[str, tuple[int, Integers]] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        weights = self.weights or (1.0,) * len(self.sizes)
+        if not self.sizes or min(self.sizes) < 1:
+            raise ConfigError(f"The sizes {self.sizes} have a task without rows. Leave it out.")
+        if len(weights) != len(self.sizes) or not all(0 < weight < float("inf") for weight in weights):
+            raise ConfigError(f"The weights {weights} must be above 0, one for each of {len(self.sizes)} tasks.")
+        if not 0 <= self.floor <= 1:
+            raise ConfigError(f"mixture.floor = {self.floor} is a part of an equal share. Give a number from 0 to 1.")
+        if self.batch_size < 1:
+            raise ConfigError(f"training.batch_size = {self.batch_size} is below 1. Give at least 1.")
 
     @cached_property
     def integer_shares(self) -> Integers:
-        """The shares w_i as positive integers."""
+        """The shares w_i as positive integers (int64, (tasks,)); rounding hides the last bits of a platform's pow."""
         sizes = np.asarray(self.sizes, dtype=np.float64)
-        raw = sizes**self.exponent * np.asarray(self.weights if self.weights else np.ones(len(sizes)))
+        raw = sizes**self.exponent * np.asarray(self.weights or np.ones(len(sizes)))
         shares = _with_floor(raw / raw.sum(), self.floor / len(sizes))
         return np.maximum(1, np.round(shares * RESOLUTION)).astype(np.int64)
 
@@ -54,13 +73,15 @@ class Mixture:
 
     def counts(self, step: int) -> Integers:
         """Return how many examples each task has given after `step` steps (int64, (tasks,))."""
-        known, counts = self._memo.get("last", (0, np.zeros(len(self.sizes), dtype=np.int64)))
-        if known > step:
-            known, counts = 0, np.zeros(len(self.sizes), dtype=np.int64)
+        if not 0 <= step * self.batch_size <= RESOLUTION:
+            raise ValueError(f"step {step} of {self.batch_size} examples is outside of 0..{RESOLUTION} examples")
+        start = 0, np.zeros(len(self.sizes), dtype=np.int64)
+        known, counts = self._memo.get("last", start)
+        known, counts = (known, counts) if known <= step else start
         for now in range(known + 1, step + 1):
-            counts = counts + self._take(counts, now * self.batch_size)
-        self._memo["last"] = (step, counts)
-        return counts
+            counts = counts + self._given(counts, now * self.batch_size)
+        self._memo["last"] = step, counts
+        return counts.copy()
 
     def batch(self, step: int) -> tuple[Integers, Integers, Integers]:
         """Return task, row and epoch (each int64, (batch,)) of the examples of `step`, counted from 1."""
@@ -70,58 +91,51 @@ class Mixture:
         within = np.arange(len(task)) - np.repeat(np.cumsum(given) - given, given)
         sizes = np.asarray(self.sizes, dtype=np.int64)[task]
         epoch, place = np.divmod(before[task] + within, sizes)
-        keys = _keys(self.seed, len(self.sizes))[task]
-        return task, permuted(place, sizes, keys ^ mixed(epoch.astype(np.uint64))), epoch
+        return task, permuted(place, sizes, hashed(self._key, task, epoch)), epoch
 
-    def _take(self, counts: Integers, drawn: int) -> Integers:
-        """Return how many examples each task gives to the step that ends at `drawn` examples."""
+    @cached_property
+    def _key(self) -> np.uint64:
+        return key_of("mixture", self.seed)
+
+    @cached_property
+    def _tie(self) -> Integers:
+        """A seeded order of the tasks, for examples that are due at the same time."""
+        return np.argsort(np.argsort(hashed(self._key, np.arange(len(self.sizes)))))
+
+    def _given(self, counts: Integers, drawn: int) -> Integers:
+        """Return how many examples each task gives to the step that ends at `drawn` examples.
+
+        All that are due by then, and one more from the tasks whose next example is released and due the soonest.
+        """
         shares, whole = self.integer_shares, int(self.integer_shares.sum())
-        due = drawn * shares // whole
-        taken: Integers = np.maximum(due - counts, 0)
-        rest = self.batch_size - int(taken.sum())
-        released = -(-drawn * shares // whole)
-        free = np.flatnonzero(counts + taken < released)
-        deadline = -(-(counts + taken + 1)[free] * whole // shares[free])
-        tie = _keys(self.seed, len(shares))[free]
-        taken[free[np.lexsort((tie, deadline))[:rest]]] += 1
-        return taken
+        due, beyond = np.divmod(drawn * shares, whole)
+        given: Integers = np.maximum(due - counts, 0)
+        free = np.flatnonzero(counts + given < due + (beyond > 0))
+        deadline = -(-(counts + given + 1)[free] * whole // shares[free])
+        soonest = np.lexsort((self._tie[free], deadline))[: self.batch_size - int(given.sum())]
+        given[free[soonest]] += 1
+        return given
 
 
 def permuted(place: Integers, size: Integers, key: NDArray[np.uint64]) -> Integers:
-    """Return where a keyed permutation of 0..size-1 puts each place; a Feistel network with cycle walking.
+    """Return where a keyed permutation of 0..size-1 puts each place (int64, like `place`).
 
-    The network permutes the next even power of two, at most four times `size`; values outside walk on until inside.
+    A generalized Feistel network over a rectangle of at least `size` cells (Black and Rogaway 2002); the few values
+    that land beyond `size` walk on until they are inside.
     """
-    bits = np.maximum(1, (np.ceil(np.log2(np.maximum(size, 2))).astype(np.uint64) + 1) // 2)
+    wide = np.ceil(np.sqrt(size)).astype(np.uint64)
+    tall = np.uint64(1) + (size.astype(np.uint64) - np.uint64(1)) // wide
+    keys = [hashed(np.uint64(number), key) for number in range(ROUNDS)]
     values = place.astype(np.uint64)
     outside = np.arange(len(values))
     while len(outside):
-        values[outside] = _feistel(values[outside], bits[outside], key[outside])
+        left, right = np.divmod(values[outside], tall[outside])
+        for one, other in zip(keys[::2], keys[1::2], strict=True):
+            left = (left + mixed(right ^ one[outside]) % wide[outside]) % wide[outside]
+            right = (right + mixed(left ^ other[outside]) % tall[outside]) % tall[outside]
+        values[outside] = left * tall[outside] + right
         outside = outside[values[outside] >= size[outside].astype(np.uint64)]
     return values.astype(np.int64)
-
-
-def _feistel(values: NDArray[np.uint64], bits: NDArray[np.uint64], key: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    mask = (np.uint64(1) << bits) - np.uint64(1)
-    left, right = values >> bits, values & mask
-    for number in range(ROUNDS):
-        left, right = right, left ^ (mixed(right ^ key ^ mixed(np.full_like(key, number + 1))) & mask)
-    return (left << bits) | right
-
-
-def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finalizer of splitmix64 (Steele, Lea and Flood 2014): every input bit moves every output bit."""
-    with np.errstate(over="ignore"):
-        values = values + np.uint64(0x9E3779B97F4A7C15)
-        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return values ^ (values >> np.uint64(31))
-
-
-def _keys(seed: int, tasks: int) -> NDArray[np.uint64]:
-    """Return one key a task, from the seed and the task's place."""
-    start = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:8], "little")
-    return mixed(np.uint64(start) ^ mixed(np.arange(tasks, dtype=np.uint64)))
 
 
 def _with_floor(shares: NDArray[np.float64], floor: float) -> NDArray[np.float64]:

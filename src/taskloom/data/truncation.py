@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Integers = NDArray[np.int64]
+Array = NDArray[Any]
 
 
-def longest_first(first: Integers, second: Integers, room: int | Integers) -> tuple[Integers, Integers]:
+def longest_first(first: Array, second: Array, room: int | Array) -> tuple[Array, Array]:
     """Return the lengths of two segments cut to `room` tokens together, as the `tokenizers` library cuts them.
 
-    Only the longer one is cut as long as it stays the longer one; after that both get half.
+    The longer one gives way until both have half; when both are longer than that, the odd token goes to the longer one,
+    and to the second where they are equal.
     """
-    short, long = np.minimum(first, second), np.maximum(first, second)
-    fits = first + second <= room
-    kept = np.where(short > room, short, np.maximum(short, room - short))
-    both = short + kept > room
-    short_kept = np.where(fits, short, np.where(both, room // 2, short))
-    long_kept = np.where(fits, long, np.where(both, room - room // 2, np.minimum(kept, long)))
-    swapped = first > second
-    return np.where(swapped, long_kept, short_kept), np.where(swapped, short_kept, long_kept)
+    half = np.asarray(room) // 2
+    first_kept = np.where(first > second, room - np.minimum(second, half), half)
+    first_kept = np.minimum(first, first_kept)
+    return first_kept, np.minimum(second, room - first_kept)
 
 
-def first_only(first: Integers, second: Integers, room: int | Integers) -> tuple[Integers, Integers]:
+def first_only(first: Array, second: Array, room: int | Array) -> tuple[Array, Array]:
     """Return the lengths when only the first segment gives way; a second one longer than `room` is cut to it."""
     second = np.minimum(second, room)
     return np.minimum(first, room - second), second

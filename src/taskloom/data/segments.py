@@ -1,0 +1,112 @@
+"""Canonical rows of one kind -> token segments and labels as flat arrays; a pure function of a table.
+
+A row's segments are its text (and pair), its prompt and choices, or its words; they hold no special tokens. What
+`max_length` never lets into a sequence is not kept: pairs are cut longest first, a prompt keeps its end, and words
+beyond the end have no token. On long documents that is most of the disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from taskloom.data.ragged import ragged
+from taskloom.data.tokenizer import Tokenizer
+from taskloom.data.truncation import longest_first
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Flat tokens of all segments; `sizes` (segments,), `counts` of segments a row (rows,).
+
+    For words: `word_starts` (words,) is the place of each word's first token in its row, -1 for a word without one, and
+    `word_counts` (rows,) how many words a row has; both are empty for other kinds.
+    """
+
+    tokens: Array
+    sizes: Array
+    counts: Array
+    word_starts: Array
+    word_counts: Array
+
+    @property
+    def firsts(self) -> Array:
+        """The first segment of each row (rows,)."""
+        return np.cumsum(self.counts) - self.counts
+
+
+def tokenized(table: pa.Table, kind: str, tokenizer: Tokenizer) -> Segments:
+    """Return the whole segments of canonical rows."""
+    none = np.zeros(0, np.int64)
+    if kind == "token_classification":
+        tokens, offsets, starts, word_offsets = tokenizer.words(table["tokens"].to_pylist())
+        return Segments(tokens, np.diff(offsets), np.ones(len(table), np.int64), starts, np.diff(word_offsets))
+    texts, counts = _texts(table, kind)
+    tokens, offsets = tokenizer.segments(texts)
+    return Segments(tokens, np.diff(offsets), counts, none, none)
+
+
+def _texts(table: pa.Table, kind: str) -> tuple[list[str], Array]:
+    """Return the texts of all segments in row order, and how many each row has."""
+    if kind == "multiple_choice":
+        rows = zip(table["prompt"].to_pylist(), table["choices"].to_pylist(), strict=True)
+        segments = [(prompt, *choices) for prompt, choices in rows]
+    else:
+        rows = zip(table["text"].to_pylist(), table["pair"].to_pylist(), strict=True)
+        segments = [(text,) if pair is None else (text, pair) for text, pair in rows]
+    return [text for several in segments for text in several], np.array([*map(len, segments)], np.int64)
+
+
+def full_lengths(segments: Segments, kind: str, tokenizer: Tokenizer) -> Array:
+    """Return the tokens of each row's longest sequence, special ones included, before any cut (rows,)."""
+    first, other = _first_and_longest_other(segments)
+    paired = (segments.counts > 1) & ((first > 0) | (kind != "multiple_choice"))  # without a prompt, a choice is alone
+    return first + other + np.where(paired, tokenizer.pair.specials, tokenizer.single.specials)
+
+
+def trimmed(segments: Segments, kind: str, tokenizer: Tokenizer, max_length: int) -> Segments:
+    """Return the segments without the tokens that no sequence of `max_length` has; cutting these gives the same."""
+    alone = max_length - tokenizer.single.specials
+    kept = np.minimum(segments.sizes, alone)
+    starts = np.cumsum(segments.sizes) - segments.sizes
+    firsts = segments.firsts
+    if kind == "multiple_choice":
+        starts[firsts] += segments.sizes[firsts] - kept[firsts]
+    else:
+        paired = firsts[segments.counts == 2]
+        both = segments.sizes[paired], segments.sizes[paired + 1]
+        kept[paired], kept[paired + 1] = longest_first(*both, max_length - tokenizer.pair.specials)
+    tokens = segments.tokens[ragged(starts, kept)]
+    word_starts = np.where(segments.word_starts < alone, segments.word_starts, -1)
+    return Segments(tokens, kept, segments.counts, word_starts, segments.word_counts)
+
+
+def _first_and_longest_other(segments: Segments) -> tuple[Array, Array]:
+    firsts, others = segments.firsts, segments.sizes.copy()
+    others[firsts] = 0
+    longest = np.maximum.reduceat(others, firsts) if len(firsts) else others
+    return segments.sizes[firsts], longest
+
+
+def answers(table: pa.Table, kind: str, labels: int) -> Array:
+    """Return the labels of canonical rows.
+
+    Class ids or right choices (rows,) int32; 0 and 1 (rows, labels) uint8; scores (rows,) float32; or the tags of all
+    words (words,) int32.
+    """
+    if kind == "regression":
+        return np.asarray(table["score"].to_numpy(), np.float32)
+    if kind == "multilabel":
+        column = table["labels"].combine_chunks()
+        marks = np.zeros((len(table), labels), np.uint8)
+        marks[column.value_parent_indices().to_numpy(), column.flatten().to_numpy()] = 1
+        return marks
+    if kind == "token_classification":
+        return np.asarray(table["labels"].combine_chunks().flatten().to_numpy(), np.int32)
+    return np.asarray(table["label"].to_numpy(), np.int32)
