@@ -10,7 +10,8 @@ from typing import Any, Literal, get_origin
 
 from pydantic.fields import FieldInfo
 
-from taskloom.config import BOUNDS, SECTIONS, RunConfig, toml_value
+from taskloom.config import BOUNDS, SECTIONS, RunConfig
+from taskloom.toml import toml_value
 
 TARGET = Path(__file__).with_name("run-toml.md")
 

@@ -202,7 +202,7 @@ def test_dry_run_prints_a_file_that_loads(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """--dry-run prints the resolved configuration and the chosen tasks, and writes nothing."""
-    from taskloom.config import load_config
+    from taskloom.run_file import load_config
 
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "run.toml"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from taskloom.config import RunConfig, keys, load_config, make_config, to_toml
+from taskloom.config import RunConfig, keys, make_config
 from taskloom.errors import ConfigError
+from taskloom.run_file import load_config, to_toml
 
 KEYS = """
 name encoder seed task

@@ -112,7 +112,7 @@ def test_fences_run(page: Path, tmp_path: Path, tiny_bert: Path, monkeypatch: py
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_toml_fences_are_run_files(page: Path, tmp_path: Path) -> None:
     """Every TOML fence is valid, and its keys exist."""
-    from taskloom.config import load_config
+    from taskloom.run_file import load_config
 
     for number, fence in enumerate(fence for fence in fences(page) if fence.language == "toml"):
         path = tmp_path / f"{number}.toml"

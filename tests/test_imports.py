@@ -18,7 +18,7 @@ import taskloom
 PACKAGE = Path(taskloom.__file__).parent
 
 ORDER = """
-errors progress config
+errors progress toml config run_file
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.labels
 recipes.select recipes.own
 data.columns data.mirror data.files data.source data.splits data.canonical data.standardize

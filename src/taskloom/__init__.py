@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
     from datasets import DatasetDict
 
-    from taskloom.config import RunConfig, load_config
+    from taskloom.config import RunConfig
     from taskloom.errors import TaskloomError, UserError
     from taskloom.evaluation.report import RunReport
     from taskloom.inference.predictor import Model
     from taskloom.recipes.recipe import Task
+    from taskloom.run_file import load_config
     from taskloom.workflows import Run
 
 __version__ = "0.1.0"
@@ -48,7 +49,7 @@ _HOMES = {
     "Task": "taskloom.recipes.recipe",
     "TaskloomError": "taskloom.errors",
     "UserError": "taskloom.errors",
-    "load_config": "taskloom.config",
+    "load_config": "taskloom.run_file",
 }
 
 
@@ -98,7 +99,8 @@ def train(config: str | os.PathLike[str] | RunConfig, *overrides: str) -> Run:
     in the data, TaskloomError when training fails.
     """
     from taskloom import workflows
-    from taskloom.config import RunConfig, load_config
+    from taskloom.config import RunConfig
+    from taskloom.run_file import load_config
 
     if isinstance(config, RunConfig):
         if overrides:

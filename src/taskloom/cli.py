@@ -283,14 +283,14 @@ def _terminate(number: int, _frame: object) -> NoReturn:
 
 
 def _config(run_file: Path, overrides: Sequence[str] | None) -> RunConfig:
-    from taskloom.config import load_config
+    from taskloom.run_file import load_config
 
     return load_config(run_file, overrides or ())
 
 
 def _dry_run(config: RunConfig) -> None:
     from taskloom import workflows
-    from taskloom.config import to_toml
+    from taskloom.run_file import to_toml
 
     print(to_toml(config))
     chosen = workflows.choose(config)

@@ -1,23 +1,19 @@
 """A run file (RUN.toml) as one frozen value, checked when it is made.
 
-Unknown keys are refused with the nearest known one, and every mistake in a file is told at once. Relative paths become
-absolute while loading, so a run is the same from whatever folder it is started, and the resolved copy in the run folder
-loads back equal. The price: defaults are written in one place only, the classes below, whose docstrings are the
-reference (docs/run-toml.md is made from them).
+Unknown keys are refused with the nearest known one, and every mistake in a file is told at once. Defaults are written
+in one place only, the classes below, whose docstrings are the reference (docs/run-toml.md is made from them). The
+price: pydantic is imported by every command that reads a run file (about 0.1 s).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import tomllib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from taskloom.errors import ConfigError, did_you_mean, nearest
+from taskloom.toml import toml_value
 
 
 def _one_or_many(value: Any) -> Any:
@@ -157,7 +153,7 @@ class OutputConfig(_Section):
 
 
 class RunConfig(_Section):
-    """One run: `load_config` makes it from a file."""
+    """One run: `load_config` in `run_file` makes it from a file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "tasksource-420"
     """The run's name, and the name of its folder. Left out of a run file: the file's own name without `.toml`."""
@@ -185,8 +181,6 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "evaluation": EvaluationConfig,
     "output": OutputConfig,
 }
-PATHS = ("data.mirror", "data.cache", "output.folder")
-"""Keys that hold a path. `encoder` may hold one and the files of own tasks do: `_resolve` knows both."""
 
 
 def keys() -> list[str]:
@@ -194,23 +188,6 @@ def keys() -> list[str]:
     found = [name for name in RunConfig.model_fields if name not in SECTIONS]
     found += [f"{name}.{key}" for name, section in SECTIONS.items() if name for key in section.model_fields]
     return found
-
-
-def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
-    """Return the configuration in a TOML file, changed by `overrides` such as "training.steps=200".
-
-    An override's value is read as TOML, else as a plain string. Relative paths, the default output folder's included,
-    are relative to the file's folder; those in overrides to the current folder. Raises ConfigError.
-    """
-    file = Path(path)
-    values = _read(file)
-    values.setdefault("name", file.stem)
-    _resolve(values, file.resolve().parent)
-    for override in overrides:
-        _merge(values, *_parse_override(override))
-    if "folder" not in _section(values, "output"):
-        values.setdefault("output", {})["folder"] = str(file.resolve().parent / OutputConfig().folder)
-    return make_config(values, where=str(path))
 
 
 def make_config(values: Mapping[str, Any], *, where: str = "the configuration") -> RunConfig:
@@ -222,111 +199,12 @@ def make_config(values: Mapping[str, Any], *, where: str = "the configuration") 
         raise ConfigError("\n".join(f"{where}: {problem}" for problem in problems)) from error
 
 
-def to_toml(config: RunConfig) -> str:
-    """Return the complete configuration as TOML that loads back equal."""
-    values = config.model_dump(mode="json")
-    lines = [f"{key} = {toml_value(values[key])}" for key in ("name", "encoder", "seed")]
-    for name in SECTIONS:
-        if name:
-            lines += ["", f"[{name}]"] + [f"{key} = {toml_value(value)}" for key, value in values[name].items()]
-    for task in values["task"]:
-        lines += ["", "[[task]]"] + [f"{_toml_key(key)} = {toml_value(value)}" for key, value in task.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        hint = did_you_mean(file.name, (other.name for other in file.parent.glob("*.toml")))
-        raise ConfigError(f"There is no run file {file}.{hint} Give the path of a TOML file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f'{file} is not valid TOML: {error}. Strings need quotes: encoder = "minilm"; a section begins with [data].'
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
-
-
-def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = values.get(name)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _parse_override(text: str) -> tuple[str, Any]:
-    """Return the dotted key and the value of "key=value"; raises ConfigError for anything else."""
-    key, equals, written = text.partition("=")
-    key = key.strip()
-    if not equals or not key:
-        raise ConfigError(f"{text!r} is not of the form key=value. Type for example training.steps=200.")
-    try:
-        value = tomllib.loads(f"value = {written}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = written
-    if _is_text(key) and not isinstance(value, str):
-        value = written.strip()  # name=2026 is a name
-    return key, _absolute(value, Path.cwd()) if key in PATHS else _encoder(
-        value, Path.cwd()
-    ) if key == "encoder" else value
-
-
-def _is_text(key: str) -> bool:
-    section, _, name = key.rpartition(".")
-    fields = SECTIONS[section].model_fields if section in SECTIONS else {}
-    return name in fields and fields[name].annotation is str
-
-
-def _merge(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key; what follows `mixture.weights.` is a task id, dots and all."""
-    parts = key.split(".", 2 if key.startswith("mixture.weights.") else 1)
-    if key not in keys() and parts[:2] != ["mixture", "weights"]:
-        raise ConfigError(f"{key}={value}: {_unknown(key)}")
-    if key == "task":
-        raise ConfigError("Own tasks cannot be given as key=value. Write a [[task]] table in the run file.")
-    place = values
-    for part in parts[:-1]:
-        place = place.setdefault(part, {})
-        if not isinstance(place, dict):
-            raise ConfigError(f"{key}={value}: {part!r} is not a section in the run file. Write [{part}] there.")
-    place[parts[-1]] = value
-
-
-def _resolve(values: dict[str, Any], base: Path) -> None:
-    """Make the relative paths in a file's values absolute, where they have the right type at all."""
-    for key in PATHS:
-        section, name = key.split(".")
-        if isinstance(values.get(section), dict) and name in values[section]:
-            values[section][name] = _absolute(values[section][name], base)
-    if "encoder" in values:
-        values["encoder"] = _encoder(values["encoder"], base)
-    tasks = values.get("task")
-    for task in tasks if isinstance(tasks, list) else []:
-        if isinstance(task, dict) and "files" in task:
-            task["files"] = _absolute(task["files"], base)
-
-
-def _absolute(value: Any, base: Path) -> Any:
-    if isinstance(value, dict):
-        return {key: _absolute(part, base) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_absolute(part, base) for part in value]
-    return os.path.abspath(base / Path(value).expanduser()) if isinstance(value, str) and value else value
-
-
-def _encoder(value: Any, base: Path) -> Any:
-    """An encoder is a path if it looks like one or if such a folder exists; else it is a name."""
-    if not isinstance(value, str) or value in ("", "minilm"):
-        return value
-    looks = value.startswith((".", "~", "/")) or value.count("/") > 1 or "\\" in value
-    return _absolute(value, base) if looks or (base / value).is_dir() else value
-
-
 def _explain(problem: Mapping[str, Any]) -> str:
     """Return key, given value and what is allowed for one of pydantic's errors."""
     key = ".".join(str(part) for part in problem["loc"])
     kind, given, context = problem["type"], problem["input"], problem.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown(key)
+        return unknown_key(key)
     if kind in ("model_type", "dict_type") and key in SECTIONS:
         return f"{key} = {_shown(given)} is not a section. Write [{key}] on a line of its own, its keys below."
     if kind == "literal_error":
@@ -352,7 +230,7 @@ def _hint(given: Any, context: Mapping[str, Any]) -> str:
     return did_you_mean(str(given), allowed)
 
 
-def _unknown(key: str) -> str:
+def unknown_key(key: str) -> str:
     """Say that there is no such key, and which are near: the same word in another section, or one spelled alike."""
     section, _, last = key.rpartition(".")
     same = [known for known in keys() if known.rpartition(".")[2] == last]
@@ -369,24 +247,3 @@ def _shown(value: Any) -> str:
     except TypeError:
         shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
-
-
-def toml_value(value: Any) -> str:
-    """Write one value in TOML; raises TypeError for what TOML has no word for."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)  # inf and nan are TOML's words too
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(toml_value(part) for part in value)}]"
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{_toml_key(key)} = {toml_value(part)}" for key, part in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    raise TypeError(f"TOML cannot hold {value!r}.")
-
-
-def _toml_key(key: str) -> str:
-    plain = key and all(letter.isascii() and (letter.isalnum() or letter in "_-") for letter in key)
-    return key if plain else toml_value(key)

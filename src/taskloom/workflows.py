@@ -213,12 +213,12 @@ def evaluate(
 
     Nothing is written. Raises ModelError for a folder without a run, DataError when no task has the split.
     """
-    from taskloom.config import load_config
     from taskloom.data.tokenizer import Tokenizer
     from taskloom.evaluation.evaluator import evaluate_task
     from taskloom.evaluation.report import RunReport, summarize
     from taskloom.modeling.encoder import choose_autocast, choose_device
     from taskloom.modeling.model import Model
+    from taskloom.run_file import load_config
     from taskloom.training.plan import library_versions
     from taskloom.training.trainer import scored_splits
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from taskloom.config import load_config
 from taskloom.errors import CheckpointError, Interrupted, TrainingFailed
+from taskloom.run_file import load_config
 from taskloom.workflows import Run, evaluate, train
 
 STEPS = 12

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from taskloom.config import RunConfig, to_toml
+from taskloom.config import RunConfig
 from taskloom.data.locks import locked
 from taskloom.errors import CheckpointError
+from taskloom.run_file import to_toml
 from taskloom.training.checkpoint import remove_temporary, sync
 
 MAY_CHANGE = (
