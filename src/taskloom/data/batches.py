@@ -19,16 +19,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taskloom.data.hashing import key_of
+from taskloom.data.matrices import Matrix, matrices
 from taskloom.data.ragged import offsets_of, ragged
 from taskloom.data.rows import CHOICE, CLASSES, SCORE, Drawn, Rows, Sequences, choose, read_rows, sequences_of
 from taskloom.data.store import SplitStore, TaskStore
-from taskloom.data.tokenizer import Template, Tokenizer
+from taskloom.data.tokenizer import Tokenizer
 
 __all__ = ["Batcher", "Drawn", "MicroBatch", "cut", "padding_share", "ragged"]
 
 Array = NDArray[Any]
-Matrix = tuple[Array, Array | None, Array | None]
-"""Token ids, types and mask of a micro-batch, (sequences, length)."""
 
 
 @dataclass(frozen=True)
@@ -148,11 +147,11 @@ class Batcher:
         sequences = sequences_of(rows, self.tokenizer, max_length=self.max_length, chosen=chosen)
         ends = np.array([0, *cuts, len(drawn)])
         first_sequence = np.searchsorted(sequences.row, np.arange(len(drawn) + 1))
-        matrices = _matrices(rows, sequences, first_sequence[ends], self.tokenizer)
+        padded = matrices(rows.tokens, sequences, first_sequence[ends], self.tokenizer)
         columns = self._columns(drawn, rows, sequences) | _words(rows, sequences, first_sequence, self.tokenizer)
         return [
             _part(columns, matrix, (start, end), (first_sequence[start], first_sequence[end]))
-            for matrix, start, end in zip(matrices, ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+            for matrix, start, end in zip(padded, ends[:-1].tolist(), ends[1:].tolist(), strict=True)
         ]
 
     def _columns(self, drawn: Drawn, rows: Rows, sequences: Sequences) -> dict[str, Array]:
@@ -182,48 +181,6 @@ def _words(rows: Rows, sequences: Sequences, first_sequence: Array, tokenizer: T
         "word_label": rows.word_labels[seen].astype(np.int64),
         "word_index": index[seen],
     }
-
-
-def _matrices(rows: Rows, sequences: Sequences, ends: Array, tokenizer: Tokenizer) -> list[Matrix]:
-    """Return token ids, types and mask of micro-batches that begin and end at the sequences `ends`.
-
-    Each sequence has its own stretch of one flat buffer, as long as the longest of its micro-batch, from `begin` on.
-    """
-    single, pair, paired = tokenizer.single, tokenizer.pair, sequences.paired
-    total = sequences.first_size + sequences.second_size + np.where(paired, pair.specials, single.specials)
-    widths = np.maximum.reduceat(total, ends[:-1])
-    begin = offsets_of(np.repeat(widths, np.diff(ends)))
-    ids = np.full(int(begin[-1]), tokenizer.pad_id, np.int64)
-    types, mask = np.zeros((2, len(ids)), np.int64)
-    mask[ragged(begin[:-1], total)] = 1
-    for template, mine in ((single, np.flatnonzero(~paired)), (pair, np.flatnonzero(paired))):
-        _fill(ids, types, template, begin[mine], rows.tokens, sequences.take(mine))
-    parts = [slice(start, end) for start, end in zip(begin[ends[:-1]], begin[ends[1:]], strict=True)]
-    full = np.add.reduceat(total, ends[:-1]) == np.diff(begin[ends])
-    return [
-        (
-            ids[part].reshape(-1, width),
-            types[part].reshape(-1, width) if tokenizer.uses_types else None,
-            None if whole else mask[part].reshape(-1, width),
-        )
-        for part, width, whole in zip(parts, widths, full, strict=True)
-    ]
-
-
-def _fill(ids: Array, types: Array, template: Template, begin: Array, tokens: Array, sequences: Sequences) -> None:
-    """Write sequences of one template into the flat buffers, each from its `begin` on."""
-    segments = ((sequences.first_start, sequences.first_size), (sequences.second_start, sequences.second_size))
-    specials = (template.prefix, template.middle, template.suffix)
-    for part, kind in enumerate(template.types):
-        if part % 2 == 0:
-            for token in specials[part // 2]:
-                ids[begin], types[begin] = token, kind
-                begin = begin + 1
-        else:
-            start, size = segments[part // 2]
-            target = ragged(begin, size)
-            ids[target], types[target] = tokens[ragged(start, size)], kind
-            begin = begin + size
 
 
 def _part(

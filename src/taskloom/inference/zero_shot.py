@@ -13,8 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taskloom.data.batches import cut, ragged
+from taskloom.data.batches import cut
+from taskloom.data.matrices import matrices
+from taskloom.data.rows import Sequences
 from taskloom.data.tokenizer import Tokenizer
+from taskloom.data.truncation import first_only
 from taskloom.errors import DataError, ModelError
 from taskloom.evaluation.evaluator import Answering
 from taskloom.modeling.head_table import Head
@@ -23,7 +26,7 @@ from taskloom.modeling.model import Model
 Array = NDArray[Any]
 TEMPLATE = "This example is {}."
 PAIRS_AT_ONCE = 8192
-"""Pairs whose ids are held at a time; with 256 tokens each that is 16 MB."""
+"""Pairs whose ids, types and mask are held at a time; with 256 tokens each that is 50 MB."""
 
 
 def classify(
@@ -53,8 +56,8 @@ def classify(
     step = max(1, PAIRS_AT_ONCE // len(labels))
     results: list[dict[str, Any]] = []
     for start in range(0, len(texts), step):
-        part = slice(start, min(start + step, len(texts)) + 1)
-        premises = (first, first_offsets[part])
+        offsets = first_offsets[start : start + step + 1]
+        premises = first[offsets[0] : offsets[-1]], offsets - offsets[0]
         logits = _pair_logits(model, head, premises, (second, second_offsets), how=how, max_length=max_length)
         scores = label_scores(logits, multi_label=multi_label or len(labels) == 1)
         results += [_result(text, labels, row) for text, row in zip(texts[start:], scores, strict=False)]
@@ -131,7 +134,7 @@ def _pair_logits(
             pooled, _ = model.encoder(
                 torch.from_numpy(ids).to(how.device),
                 attention_mask=None if mask is None else torch.from_numpy(mask).to(how.device),
-                token_type_ids=torch.from_numpy(types).to(how.device) if how.tokenizer.uses_types else None,
+                token_type_ids=None if types is None else torch.from_numpy(types).to(how.device),
                 first_vector=None if vector is None else vector.expand(len(ids), -1),
             )
         found[chosen] = how.head_logits(model, pooled, head)[:, columns].cpu().numpy()
@@ -147,44 +150,21 @@ def _columns(head: Head) -> list[int]:
 
 def _batches(
     premises: tuple[Array, Array], hypotheses: tuple[Array, Array], how: Answering, max_length: int
-) -> Iterator[tuple[Array, Array, Array, Array | None]]:
-    """Yield (pair numbers, ids, token types, mask or None) of all pairs, text-major, sorted by length."""
-    (first, first_offsets), (second, second_offsets) = premises, hypotheses
-    text, label = np.divmod(np.arange((len(first_offsets) - 1) * (len(second_offsets) - 1)), len(second_offsets) - 1)
-    specials = how.tokenizer.pair.specials
-    second_length = np.diff(second_offsets)[label]
-    first_length = np.minimum(np.diff(first_offsets)[text], max_length - specials - second_length)
-    total = first_length + second_length + specials
-    order = np.argsort(total, kind="stable")
-    cuts = cut(total[order], np.ones_like(order), budget=how.tokens_per_micro_batch, at_least=1)
-    for chosen in np.split(order, cuts) if len(order) else ():
-        parts = (
-            first[ragged(first_offsets[text[chosen]], first_length[chosen])],
-            second[ragged(second_offsets[label[chosen]], second_length[chosen])],
-        )
-        yield chosen, *_matrix(how.tokenizer, parts, first_length[chosen], second_length[chosen])
-
-
-def _matrix(
-    tokenizer: Tokenizer, parts: tuple[Array, Array], first: Array, second: Array
-) -> tuple[Array, Array, Array | None]:
-    """Return ids and types, (pairs, length), and the mask, None where nothing is padded."""
-    template = tokenizer.pair
-    prefix, middle, suffix = map(len, (template.prefix, template.middle, template.suffix))
-    total = first + second + template.specials
-    ids = np.full((len(total), int(total.max())), tokenizer.pad_id, dtype=np.int64)
-    types = np.zeros_like(ids)
-    every = np.arange(len(total))
-    zero = np.zeros_like(first)
-    begins = (zero, zero + prefix, prefix + first, prefix + first + middle, prefix + first + middle + second)
-    sizes = (zero + prefix, first, zero + middle, second, zero + suffix)
-    tokens = (
-        np.tile(template.prefix, len(total)), parts[0], np.tile(template.middle, len(total)), parts[1],
-        np.tile(template.suffix, len(total)),
-    )  # fmt: skip
-    for begin, size, values, kind in zip(begins, sizes, tokens, template.types, strict=True):
-        rows, places = np.repeat(every, size), ragged(begin, size)
-        ids[rows, places] = values
-        types[rows, places] = kind
-    mask = np.arange(ids.shape[1]) < total[:, None]
-    return ids, types, None if mask.all() else mask.astype(np.int64)
+) -> Iterator[tuple[Array, Array, Array | None, Array | None]]:
+    """Yield (pair numbers, ids, types or None, mask or None) of all pairs, sorted by length."""
+    tokens = np.concatenate([premises[0], hypotheses[0]])
+    first_starts, second_starts = premises[1][:-1], hypotheses[1][:-1] + len(premises[0])
+    text, label = np.divmod(np.arange(len(first_starts) * len(second_starts)), len(second_starts))
+    second_size = np.diff(hypotheses[1])[label]
+    room = max_length - how.tokenizer.pair.specials
+    first_size, second_size = first_only(np.diff(premises[1])[text], second_size, room)
+    order = np.argsort(first_size + second_size, kind="stable")
+    pairs = Sequences(
+        row=text, choice=label, paired=np.ones(len(text), bool), first_start=first_starts[text], first_size=first_size,
+        second_start=second_starts[label], second_size=second_size,
+    ).take(order)  # fmt: skip
+    total = (first_size + second_size)[order] + how.tokenizer.pair.specials
+    cuts = cut(total, np.ones_like(total), budget=how.tokens_per_micro_batch, at_least=1)
+    padded = matrices(tokens, pairs, np.array([0, *cuts, len(order)]), how.tokenizer)
+    for chosen, (ids, types, mask) in zip(np.split(order, cuts), padded, strict=True):
+        yield chosen, ids, types, mask
