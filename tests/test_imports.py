@@ -20,8 +20,8 @@ PACKAGE = Path(taskloom.__file__).parent
 ORDER = """
 errors progress toml config run_file
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.labels
-recipes.select recipes.own
-data.columns data.mirror data.files data.source data.splits data.canonical data.standardize
+recipes.select recipes.own recipes.recorded recipes.check
+data.columns data.mirror data.files data.source data.splits data.canonical data.standardize data.truth
 data.locks data.hashing data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.mixture
 data.rows data.matrices data.batches
 modeling.rows modeling.encoder modeling.head_table modeling.heads modeling.model

@@ -40,11 +40,32 @@ def read_mirror(
     return tables, features_of(next(iter(tables.values())))
 
 
+def declared(folder: Path) -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
+    """Return config -> (splits that have files, JSON features), from the files' metadata without reading a row.
+
+    Raises SourceError when the splits of one config have different columns.
+    """
+    made = {}
+    for config, splits in _configs(folder).items():
+        found = {split: paths for split, patterns in splits.items() if (paths := _files(folder, patterns))}
+        features = {split: _features_in(pq.read_schema(paths[0])) for split, paths in found.items()}
+        first = next(iter(features.values()), {})
+        odd = [split for split, other in features.items() if other != first]
+        if odd:
+            raise SourceError(f"{folder} ({config}): split {odd[0]!r} has other columns than {next(iter(features))!r}.")
+        made[config] = (tuple(found), first)
+    return made
+
+
 def features_of(table: pa.Table) -> dict[str, Any]:
     """Return the JSON features in a table's metadata, else ones made from its Arrow types."""
-    stored = (table.schema.metadata or {}).get(b"huggingface")
-    declared = json.loads(stored)["info"]["features"] if stored else {}
-    return {field.name: declared.get(field.name) or arrow_feature(field.type) for field in table.schema}
+    return _features_in(table.schema)
+
+
+def _features_in(schema: pa.Schema) -> dict[str, Any]:
+    stored = (schema.metadata or {}).get(b"huggingface")
+    features = json.loads(stored)["info"]["features"] if stored else {}
+    return {field.name: features.get(field.name) or arrow_feature(field.type) for field in schema}
 
 
 def arrow_feature(kind: pa.DataType) -> dict[str, Any]:

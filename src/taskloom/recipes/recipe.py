@@ -199,7 +199,8 @@ class Task:
     """One task: a source, a kind with its fields, splits, and what a person wants to know about it.
 
     `question` is for people (show, card, recasts) and never enters the encoder. `head` names a head of its own for a
-    label set that would otherwise be shared by false friends. `row_weight` is a column of loss weights.
+    label set that would otherwise be shared by false friends. `row_weight` is a column of loss weights. `rests_on` says
+    where columns and labels were taken from when no schema that fits is recorded (see `taskloom check`).
     """
 
     id: str
@@ -220,6 +221,7 @@ class Task:
     language: str = "en"
     where: tuple[Where, ...] = ()
     row_weight: str | None = None
+    rests_on: str | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[^\s@:*?\[\]]+", self.id):

@@ -7,6 +7,7 @@ exactly one option has the highest. BLiMP keeps the 22 paradigms on which GPT-2 
 
 from __future__ import annotations
 
+from taskloom.recipes.catalog.grounds import MAPPING
 from taskloom.recipes.expressions import Constant, Function, Listed, Nested, Shuffled, Sole
 from taskloom.recipes.recipe import Defect, Hub, MultipleChoice, Splits, Task
 
@@ -180,7 +181,7 @@ TASKS = (
     Task(
         id="model-written-evals", role="evaluation", source=Hub("Anthropic/model-written-evals"), kind=_WRITTEN_EVAL,
         splits=Splits(test="train"), question="Which answer matches the behavior that the question probes?",
-        family="preference", license_use="commercial", citation="perez2022discovering",
+        family="preference", license_use="commercial", citation="perez2022discovering", rests_on=MAPPING,
     ),
     *(
         Task(  # the match is no right answer, and often the undesired one

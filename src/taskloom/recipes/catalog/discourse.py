@@ -7,6 +7,7 @@ apart stay ambiguous, which is why the 51 acts of mrda are left out of training.
 
 from __future__ import annotations
 
+from taskloom.recipes.catalog.grounds import MAPPING
 from taskloom.recipes.expressions import Lines
 from taskloom.recipes.recipe import Classification, Defect, Held, Hub, Splits, Task
 
@@ -164,11 +165,12 @@ TASKS = (
         kind=Classification(text="question", label="resolve_type", names={name: name for name in _QUESTION_TYPES}),
         question="What type of open question is this?",
         family="other", license="cc-by-4.0", license_use="commercial", citation="cao2021controllable",
+        rests_on=MAPPING,
     ),
     Task(
         id="Sarcasm_News_Headline", source=Hub("raquiba/Sarcasm_News_Headline"),
         kind=Classification(text="headline", label="is_sarcastic", names=("not sarcastic", "sarcastic")),
         splits=Splits(train="train", validation=Held(0.1)),  # the test file is an older version of the train file
-        question="Is the headline sarcastic?", family="discourse", citation="misra2023sarcasm",
+        question="Is the headline sarcastic?", family="discourse", citation="misra2023sarcasm", rests_on=MAPPING,
     ),
 )  # fmt: skip

@@ -7,6 +7,7 @@ collection left it out (the sentence of qnli, the passage of boolq, paragraph an
 
 from __future__ import annotations
 
+from taskloom.recipes.catalog.grounds import HUB_PAGE
 from taskloom.recipes.expressions import Template
 from taskloom.recipes.recipe import Classification, Hub, Splits, Task
 
@@ -147,7 +148,7 @@ TASKS = (
         id="glue_diagnostics/diagnostics", role="evaluation", source=Hub("pietrolesci/glue_diagnostics"),
         kind=Classification(text="premise", pair="hypothesis", label="label", names=THREE_WAY),
         splits=Splits(test="test"), question=THREE_WAY_QUESTION,
-        family="nli", license_use="commercial", citation="wang2018glue",
+        family="nli", license_use="commercial", citation="wang2018glue", rests_on=HUB_PAGE,
     ),
     *(
         Task(

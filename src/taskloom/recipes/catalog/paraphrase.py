@@ -6,6 +6,7 @@ and those of PiC negative and positive in the source; they are spelled out here,
 
 from __future__ import annotations
 
+from taskloom.recipes.catalog.grounds import MAPPING
 from taskloom.recipes.expressions import Template
 from taskloom.recipes.recipe import Classification, Defect, Held, Hub, Splits, Task
 
@@ -47,6 +48,7 @@ TASKS = (
         splits=Splits(train="train", validation="validation", test="test"),
         question="Do the two phrases mean the same in their sentences?",
         family="paraphrase", license="cc-by-nc-4.0", license_use="non-commercial", citation="pham2023pic",
+        rests_on=MAPPING,
     ),
     Task(
         id="hlgd", source=Hub("tasksource/hlgd"),

@@ -7,6 +7,7 @@ the inference heads. Of large templated ones (HANS, the stress tests) 1,000 rows
 from __future__ import annotations
 
 from taskloom.recipes.catalog.glue import THREE_WAY, THREE_WAY_QUESTION, TWO_WAY_QUESTION
+from taskloom.recipes.catalog.grounds import HUB_PAGE, MAPPING, RENAMED
 from taskloom.recipes.expressions import Template
 from taskloom.recipes.recipe import Classification, Defect, Held, Hub, Splits, Task
 
@@ -120,13 +121,14 @@ TASKS = (
             names={"entailment": "entailment", "non-entailment": "not_entailment"},
         ),
         splits=Splits(train="train", validation="validation"),
-        question=TWO_WAY_QUESTION, family="nli", citation="mccoy2019hans",
+        question=TWO_WAY_QUESTION, family="nli", citation="mccoy2019hans", rests_on=RENAMED,
     ),
     *(
         Task(
             id=f"robust_nli/{part}", source=Hub("pietrolesci/robust_nli"), kind=_THREE_WAY_PAIR, max_rows=1000,
             splits=Splits(train=part, validation=Held(0.1, by="premise", of=part)),
             question=THREE_WAY_QUESTION, family="nli", license_use="commercial", citation="naik2018stress",
+            rests_on=HUB_PAGE,
         )
         for part in _STRESS
     ),
@@ -137,7 +139,7 @@ TASKS = (
             names={"entailment": "entailment", "non-entailment": "not_entailment"},
         ),
         splits=Splits(train="IS_SD", validation=Held(0.1, by="premise", of="IS_SD")),
-        question=TWO_WAY_QUESTION, family="nli", license_use="commercial", citation="naik2018stress",
+        question=TWO_WAY_QUESTION, family="nli", license_use="commercial", citation="naik2018stress", rests_on=HUB_PAGE,
     ),
     Task(
         id="robust_nli_li_ts", source=Hub("pietrolesci/robust_nli_li_ts"), max_rows=1000,
@@ -147,13 +149,13 @@ TASKS = (
         ),
         splits=Splits(train="LI_TS", validation=Held(0.1, by="premise", of="LI_TS")),
         question="Does the second text contradict the first?",
-        family="nli", license_use="commercial", citation="naik2018stress",
+        family="nli", license_use="commercial", citation="naik2018stress", rests_on=HUB_PAGE,
     ),
     *(
         Task(
             id=f"linguisticprobing/{config}", source=Hub("tasksource/linguisticprobing", config), splits=_ALL,
             kind=Classification(text="sentence", label="label", names=names),
-            question=question, family="probing", citation="conneau2018cram",
+            question=question, family="probing", citation="conneau2018cram", rests_on=MAPPING,
         )
         for config, names, question in _LINGUISTIC
     ),
@@ -161,7 +163,7 @@ TASKS = (
         Task(
             id=f"linguisticprobing/{config}", source=Hub("tasksource/linguisticprobing", config), splits=_ALL,
             kind=Classification(text="sentence", label="label"), defect=Defect(kind, reason),
-            question=question, family="probing", citation="conneau2018cram",
+            question=question, family="probing", citation="conneau2018cram", rests_on=MAPPING,
         )
         for config, kind, reason, question in _LINGUISTIC_DEFECTS
     ),

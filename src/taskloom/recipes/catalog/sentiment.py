@@ -6,6 +6,7 @@ of Financial PhraseBank are nested, so only the highest is trained; it has the l
 
 from __future__ import annotations
 
+from taskloom.recipes.catalog.grounds import MAPPING
 from taskloom.recipes.expressions import Lines, OneBased, Template
 from taskloom.recipes.recipe import Classification, Defect, Held, Hub, Multilabel, Splits, Task, Where
 
@@ -131,7 +132,7 @@ TASKS = (
             kind=Classification(text="sentence", label="gold_label", names=_THREE),
             where=(Where("gold_label", tuple(_THREE)),),
             question="Is the sentence negative, neutral or positive?",
-            family="sentiment", license_use="commercial", citation="potts2021dynasent",
+            family="sentiment", license_use="commercial", citation="potts2021dynasent", rests_on=MAPPING,
         )
         for part in ("r1", "r2")
     ),
@@ -148,12 +149,13 @@ TASKS = (
         kind=Classification(text="text", label="label"), splits=Splits(train="train", validation=Held(0.1)),
         defect=Defect("low_value", "171 tweets, 85% neutral, some with wrong labels"),
         question="What is the attitude of the tweet towards nuclear energy?",
-        family="sentiment", citation="crowdflower2016everyone",
+        family="sentiment", citation="crowdflower2016everyone", rests_on=MAPPING,
     ),
     Task(
         id="crowdflower/text_emotion", source=Hub("tasksource/crowdflower", "text_emotion"),
         kind=Classification(text="text", label="label"), splits=Splits(train="train", validation=Held(0.1)),
         defect=Defect("unsound", "neutral tweets carry arbitrary emotions; 28% doubted"),
         question="Which emotion does the tweet express?", family="emotion", citation="crowdflower2016everyone",
+        rests_on=MAPPING,
     ),
 )  # fmt: skip

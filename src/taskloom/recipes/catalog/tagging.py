@@ -6,6 +6,7 @@ equal names share a head (broad_twitter_corpus and wikiann do). Bare B and I tag
 
 from __future__ import annotations
 
+from taskloom.recipes.catalog.grounds import HUB_PAGE
 from taskloom.recipes.expressions import Field
 from taskloom.recipes.recipe import Defect, Hub, Splits, Task, TokenClassification
 
@@ -68,7 +69,7 @@ TASKS = (
         source=Hub("SpeedOfMagic/ontonotes_english", None, "refs/convert/parquet"),
         kind=_tags("ner_tags", ("O", *(f"{mark}-{name}" for name in _ONTONOTES for mark in "BI"))),
         question="Which words name entities of the 18 OntoNotes types?",
-        family="ner", citation="pradhan2013ontonotes",
+        family="ner", citation="pradhan2013ontonotes", rests_on=HUB_PAGE,
     ),
     Task(  # the tags of the hub's test split are placeholders
         id="acronym_identification", source=Hub("amirveyseh/acronym_identification"), kind=_tags("labels"),

@@ -6,6 +6,7 @@ mere offense, or say against whom it is, have their own.
 
 from __future__ import annotations
 
+from taskloom.recipes.catalog.grounds import MAPPING, RENAMED
 from taskloom.recipes.expressions import Above, Code, Lines, Template
 from taskloom.recipes.recipe import Classification, Defect, Held, Hub, Multilabel, Splits, Task
 
@@ -33,6 +34,7 @@ _ASPECTS = (
 )  # fmt: skip
 _TRUTH = ("false", "barely-true", "half-true", "mostly-true", "true")
 _NESTED = Defect("duplicate", "contains clinc_oos/small: the same queries, more of them")
+_CROWDFLOWER_UNSEEN = ("political-media-audience", "political-media-message", "economic-news")
 _CROWDFLOWER = (  # config, names, question
     (
         "tweet_global_warming", {"No": "denies global warming", "Yes": "believes in global warming"},
@@ -184,6 +186,7 @@ TASKS = (
             kind=Classification(text="text", label="label", names=names),
             question=question, family="topic", citation="crowdflower2016everyone",
             weight=0.5 if config == "economic-news" else 1.0,  # its annotators agree poorly
+            rests_on=MAPPING if config in _CROWDFLOWER_UNSEEN else None,
         )
         for config, names, question in _CROWDFLOWER
     ),
@@ -259,6 +262,7 @@ TASKS = (
             kind=Classification(text="text", label=label, names=names), defect=defect,
             splits=Splits(train="train", validation="validation"), question=question,
             family="other", license=license, license_use=use, citation="schler2006blogging",
+            rests_on=RENAMED if aspect == "job" else None,
         )
         for aspect, label, names, defect, question, license, use in _BLOGS
     ),
