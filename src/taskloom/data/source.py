@@ -81,7 +81,7 @@ def read_hub(
     load = load or _load_dataset()
     for attempt in range(RETRIES):
         try:
-            loaded = load(source.repo, source.config, revision=source.revision)
+            loaded = load(source.repo, revision=source.revision, **_which(source))
             return _tables(loaded, wanted)
         except OSError as error:  # what requests, httpx and huggingface_hub raise for a network that fails
             if _offline() or attempt == RETRIES - 1:
@@ -92,6 +92,10 @@ def read_hub(
                 f"Data set {source.repo} ({source.config}) cannot be loaded from the hub: {error}"
             ) from error
     raise AssertionError("the last attempt returns or raises")
+
+
+def _which(source: Hub) -> dict[str, Any]:
+    return {"data_files": dict(source.files)} if source.files else {"name": source.config}
 
 
 def _load_dataset() -> Callable[..., Any]:
@@ -122,7 +126,7 @@ def _unreachable(source: Hub, error: Exception) -> SourceError:
 
 
 def _hub_identity(source: Hub) -> str:
-    return f"{source.repo}@{source.revision}"
+    return f"{source.repo}@{source.revision}" + "".join(f"/{path}" for _, path in source.files)
 
 
 def _read_builtin(source: Builtin, *, seed: int) -> RawTask:
