@@ -21,8 +21,8 @@ ORDER = """
 errors progress config
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.labels
 recipes.select recipes.own
-data.columns data.mirror data.files data.source data.splits data.canonical data.standardize
-data.locks data.hashing data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.mixture
+data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize
+data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.mixture
 data.rows data.batches
 modeling.rows modeling.encoder modeling.head_table modeling.heads modeling.model
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
