@@ -19,8 +19,8 @@ PACKAGE = Path(taskloom.__file__).parent
 
 ORDER = """
 errors progress config
-recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.labels
-recipes.select recipes.own
+recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.facts
+recipes.labels recipes.select recipes.own
 data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize
 data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.mixture
 data.rows data.batches
