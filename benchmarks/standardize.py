@@ -13,8 +13,9 @@ Four recipes over two made frames (28 of 30 rows train, 1 validation, 1 test):
 One row in 100 cannot be used: a hidden label, a null text, an answer that is no choice. Ours counts them by reason;
 theirs stops at an answer that is no choice, so it gets those frames without. Timed is the whole way, ours from a
 RawTask to a DatasetDict with all checks and counts, theirs from a DatasetDict to what its recipe returns (rows without
-limit, no progress bars, in memory). Both run in this process by turns; the median of the repeats counts. After that the
-values are compared by source row. Without tasksource (`pip install tasksource==0.1.1`) ours is measured alone.
+limit, no progress bars, in memory). Both run in this process by turns, and medians of the repeats count: wall time, and
+the processor time of all threads, which other work on the machine disturbs less. After that the values are compared by
+source row. Without tasksource (`pip install tasksource==0.1.1`) ours is measured alone.
 """
 
 from __future__ import annotations
@@ -128,11 +129,11 @@ def made(features: datasets.Features, rows: int, seed: int) -> RawTask:
     return RawTask(tables, features.to_dict(), "made", f"made with seed {seed}")
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    """Return the wall time of a call."""
-    start = time.perf_counter()
+def seconds(call: Callable[[], Any]) -> tuple[float, float]:
+    """Return wall and processor time of a call."""
+    wall, processor = time.perf_counter(), time.process_time()
     call()
-    return time.perf_counter() - start
+    return time.perf_counter() - wall, time.process_time() - processor
 
 
 def ours(task: Task, raw: RawTask) -> tuple[datasets.DatasetDict, dict[str, dict[str, int]]]:
@@ -188,21 +189,29 @@ def measure(case: Case, raw: RawTask, rows: int, repeats: int, module: Any) -> N
         if module is not None:
             frame = their_frame(raw)
             peer.append(seconds(lambda frame=frame: case.theirs(module)(frame)))
-    line = f"{case.name}: ours {told(mine, rows)}"
+    print(f"{case.name}: ours {told(mine, rows)}")
     if module is not None:
-        line += f", theirs {told(peer, rows)}: {statistics.median(peer) / statistics.median(mine):.0f} times"
-    print(line)
+        wall, processor = (median(peer, at) / median(mine, at) for at in (0, 1))
+        print(f"  theirs {told(peer, rows)}: {wall:.0f} times the wall time, {processor:.0f} times the processor time")
     result, unused = ours(task, raw)
     print(f"  unused by ours: {dict(sum(map(Counter, unused.values()), Counter()))}")
     if module is not None and case.compared:
         print(f"  {compared(result, case.theirs(module)(their_frame(raw), source_index=True))}")
 
 
-def told(times: list[float], rows: int) -> str:
-    """Return median and range of times, and rows a second."""
-    middle = statistics.median(times)
-    spread = f"{min(times) * 1000:.1f} to {max(times) * 1000:.1f}"
-    return f"{middle * 1000:.1f} ms ({spread}; {rows / middle:,.0f} rows/s)"
+def median(times: list[tuple[float, float]], at: int) -> float:
+    """Return the median wall (0) or processor (1) time."""
+    return statistics.median(one[at] for one in times)
+
+
+def told(times: list[tuple[float, float]], rows: int) -> str:
+    """Return the median times, the best wall time, and rows a second."""
+    wall, processor = median(times, 0), median(times, 1)
+    best = min(wall for wall, _ in times)
+    return (
+        f"{wall * 1000:.1f} ms (best {best * 1000:.1f}, processor {processor * 1000:.1f}), {rows / wall:,.0f} rows/s, "
+        f"{rows / processor:,.0f} a processor second"
+    )
 
 
 def main() -> None:
