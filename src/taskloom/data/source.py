@@ -21,6 +21,7 @@ import pyarrow as pa
 from taskloom.data.files import read_files
 from taskloom.data.mirror import has_config, read_mirror
 from taskloom.errors import SourceError
+from taskloom.recipes.facts import BUILTIN_ROWS
 from taskloom.recipes.recipe import Builtin, Files, Held, Hub, Task
 from taskloom.recipes.schema import Type, schema_from_features
 
@@ -138,9 +139,6 @@ def _read_builtin(source: Builtin, *, seed: int) -> RawTask:
         made = generate(source.name, split=split, rows=rows, seed=seed, level=source.level)
         splits[split] = pa.Table.from_pylist(made)
     return _raw(splits, features, f"built-in generator {source.name}")
-
-
-BUILTIN_ROWS = {"train": 2000, "validation": 400, "test": 400}
 
 
 def generator_features(kind: str, labels: tuple[str, ...]) -> dict[str, Any]:
