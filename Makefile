@@ -40,8 +40,9 @@ lint: $(STAMP) ## style and types
 bench: $(STAMP) ## measure start-up and what else is in benchmarks/
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-docs: $(STAMP) ## make docs/run-toml.md anew from the docstrings of the configuration
+docs: $(STAMP) ## make docs/run-toml.md anew from the configuration, and docs/tasks.md from the recipes
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/taskloom tasks --markdown > docs/tasks.md
 
 clean: ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache

@@ -83,18 +83,25 @@ def tasks(
     ] = None,
     family: Annotated[str | None, typer.Option(help="Only this family, e.g. nli.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only this kind, e.g. multiple_choice.")] = None,
-    license_use: Annotated[Literal["any", "commercial"], typer.Option(help="What the data license allows.")] = "any",
+    license_use: Annotated[str, typer.Option(help="What the data license allows, e.g. commercial.")] = "any",
     role: Annotated[Literal["train", "evaluation"] | None, typer.Option(help="Only this role.")] = None,
+    labels: Annotated[str | None, typer.Option(metavar="RANGE", help="Number of labels: 2, 3..10, 50..")] = None,
+    rows: Annotated[str | None, typer.Option(metavar="RANGE", help="Train rows of the data set: ..5000.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="A page with a table a family.")] = False,
 ) -> None:
     """List the tasks of the catalog."""
     from taskloom import listing
     from taskloom.recipes.select import select
 
-    selected = select(patterns or ("all",), license_use=license_use).tasks
-    found = listing.narrowed(selected, family=family, kind=kind, role=role)
+    use = None if license_use == "any" else license_use
+    selected = select(patterns or ("all",)).tasks
+    found = listing.narrowed(selected, family=family, kind=kind, role=role, license_use=use, labels=labels, rows=rows)
     if as_json:
         print(json.dumps([listing.describe(task) for task in found], ensure_ascii=False, indent=1))
+        return
+    if as_markdown:
+        print(listing.page(found), end="")
         return
     for line in listing.lines(found):
         print(line)

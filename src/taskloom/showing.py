@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,21 +11,27 @@ from typing import TYPE_CHECKING, Any
 from taskloom.errors import UserError
 from taskloom.listing import labels_of
 from taskloom.recipes.catalog import catalog, collections_of
+from taskloom.recipes.facts import bibliography, license_source, rows_of
 from taskloom.recipes.labels import sharing_key
-from taskloom.recipes.recipe import OWN_FAMILY, Builtin, Hub, Task
+from taskloom.recipes.recipe import OWN_FAMILY, Builtin, Held, Hub, MultipleChoice, Regression, Task
 
 if TYPE_CHECKING:
     from taskloom.data.source import RawTask
     from taskloom.data.standardize import CanonicalTask
 
 CUT = 300
-"""Characters shown of one value."""
+"""Characters shown of one text."""
+ELEMENTS = 20
+"""Elements shown of one list."""
 NAMED = 12
+"""Tasks named that share a head."""
+INDENT = " " * 13
+"""The width of the column of names."""
 
 
 def describe_task(task: Task, *, rows: int, mirror: str = "") -> str:
     """Return the page of a task; with rows=0 no data is read. Rows that cannot be read are told in their place."""
-    lines = [f"{name + ':':<12}{value}" for name, value in _facts(task)]
+    lines = [f"{name + ':':<{len(INDENT)}}{value}" for name, value in _facts(task)]
     lines += _sharing(task)
     if rows:
         lines += ["", *_rows(task, rows, mirror)]
@@ -40,24 +47,40 @@ def _facts(task: Task) -> Iterator[tuple[str, str]]:
     yield "source", _source(task)
     for name, field in task.fields().items():
         yield name, str(field)
-    yield "splits", ", ".join(f"{role} from {split}" for role, split in task.splits.roles().items())
+    rows = rows_of(task)
+    for role, split in task.splits.roles().items():
+        yield role, f"{_split(split)}, {'rows unknown' if rows[role] is None else f'{rows[role]:,} rows'}"
     for condition in task.where:
-        yield (
-            "rows",
-            f"{'only' if condition.keep else 'not'} where {condition.column} is "
-            f"{', '.join(map(str, condition.values))}",
-        )
+        values = ", ".join(map(str, condition.values))
+        yield "rows", f"{'only' if condition.keep else 'not'} where {condition.column} is {values}"
     yield "question", task.question or "-"
-    yield (
-        "labels",
-        ", ".join(labels_of(task) or ["named by the data"])
-        if task.kind.name not in ("regression", "multiple_choice")
-        else "-",
-    )
-    yield "license", f"{task.license or 'unknown'} ({task.license_use} use)"
-    yield "citation", task.citation or "-"
+    yield "labels", _labels(task)
+    yield "license", f"{task.license or 'not named'}, {task.license_use} use"
+    yield "stated by", license_source(task)
+    yield "citation", _citation(task)
     if task.defect:
         yield "defect", f"{task.defect.kind}: {task.defect.reason}"
+
+
+def _split(split: str | Held) -> str:
+    if isinstance(split, str):
+        return split
+    return f"about {split.share:.0%} of {split.of}, by {split.by or 'text'}"
+
+
+def _labels(task: Task) -> str:
+    if isinstance(task.kind, Regression):
+        return f"a score from {task.kind.low:g} to {task.kind.high:g}"
+    if isinstance(task.kind, MultipleChoice):
+        return "each row's own choices"
+    return ", ".join(labels_of(task) or ["named by the data"])
+
+
+def _citation(task: Task) -> str:
+    if task.citation is None:
+        return "none is known"
+    entry = bibliography().get(task.citation)
+    return f"{task.citation}, without a BibTeX entry" if entry is None else textwrap.indent(entry, INDENT).strip()
 
 
 def _source(task: Task) -> str:
@@ -73,7 +96,7 @@ def _sharing(task: Task) -> list[str]:
     """Name the tasks of the catalog that read the same head rows, as far as the recipes know the labels."""
     labels = labels_of(task)
     if labels is None:
-        return [f"{'head:':<12}as its labels, which the data name"]
+        return [f"{'head:':<{len(INDENT)}}as its labels, which the data name"]
     key = sharing_key(task, labels)
     others = [
         other.id
@@ -82,7 +105,7 @@ def _sharing(task: Task) -> list[str]:
     ]
     more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
     shared = f"shared with {', '.join(others[:NAMED])}{more}" if others else "shared with no other task"
-    return [f"{'head:':<12}{key}", f"{'':<12}{shared}"]
+    return [f"{'head:':<{len(INDENT)}}{key}", f"{INDENT}{shared}"]
 
 
 def _rows(task: Task, rows: int, mirror: str) -> list[str]:
@@ -123,8 +146,14 @@ def _named(row: dict[str, Any], labels: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _shown(row: dict[str, Any]) -> str:
-    cut = {
-        name: value[:CUT] + "..." if isinstance(value, str) and len(value) > CUT else value
-        for name, value in row.items()
-    }
-    return json.dumps(cut, ensure_ascii=False, default=str)
+    return json.dumps(_cut(row), ensure_ascii=False, default=str)
+
+
+def _cut(value: Any) -> Any:
+    """Shorten long texts and lists, also those inside of records."""
+    if isinstance(value, str):
+        return value[:CUT] + "..." if len(value) > CUT else value
+    if isinstance(value, list):
+        more = [f"... and {len(value) - ELEMENTS} more"] if len(value) > ELEMENTS else []
+        return [*map(_cut, value[:ELEMENTS]), *more]
+    return {name: _cut(part) for name, part in value.items()} if isinstance(value, dict) else value

@@ -192,16 +192,20 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     ]
     head = trainer.model.table.zero_shot()
     card = model_card(trained, report, zero_shot=head.task if head else None, max_length=config.data.max_length)
+    pages = {
+        "README.md": card,
+        "tasks.md": task_list(trained, report, left_out=preparation.left_out()),
+        "citations.bib": citations(plan.tasks),
+    }
     trainer.model.save(
         run.model,
         tokenizer_folder=trainer.tokenizer.folder,
         max_length=config.data.max_length,
         encoder_name=config.encoder,
-        files={"README.md": card},
+        files=pages,  # the model may leave without its run
     )
-    run.write("README.md", card)
-    run.write("tasks.md", task_list(trained, report, left_out=preparation.left_out()))
-    run.write("citations.bib", citations(plan.tasks))
+    for name, page in pages.items():
+        run.write(name, page)
     report.write(run.file("results.json"))  # last: its existence says that the run is finished
     return report
 

@@ -114,9 +114,9 @@ class FakeHub:
         self.calls: list[tuple[Any, ...]] = []
         self.waits: list[float] = []
 
-    def load(self, repo: str, config: str | None, **options: Any) -> dict[str, Any]:
+    def load(self, repo: str, *, name: str | None = None, **options: Any) -> dict[str, Any]:
         """Fail if failures are left, else give one split."""
-        self.calls.append((repo, config, options))
+        self.calls.append((repo, name, options))
         if self.failures:
             raise self.failures.pop(0)
         table = pa.table({"text": ["a", "b"]})
@@ -131,6 +131,14 @@ def test_downloads_are_tried_again_with_growing_waits(monkeypatch: pytest.Monkey
     assert splits["train"]["text"].to_pylist() == ["a", "b"]
     assert hub.waits == sorted(hub.waits) and len(set(hub.waits)) == 2
     assert hub.calls == [("o/n", "c", {"revision": "abc"})] * 3
+
+
+def test_plain_files_of_a_repository_are_named() -> None:
+    """A source with files asks for these by split, and not for a configuration."""
+    hub = FakeHub([])
+    files = (("train", "data/part/train.csv"), ("test", "data/part/test.csv"))
+    read_hub(Hub("o/n", "part", files=files), ("train",), load=hub.load, sleep=hub.waits.append)
+    assert hub.calls == [("o/n", None, {"revision": None, "data_files": dict(files)})]
 
 
 def test_downloads_end_after_some_tries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
 from typing import Any
 
 import numpy as np
@@ -101,27 +103,27 @@ SCHEMA = schema_from_features(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "field, expected",
-    [
-        (Nested("choices", "text"), [["red", "blue"], ["red", "blue"], ["red"]]),
-        (Nested("records", "name"), [["p", "q"], [], None]),
-        (Template("{number}. {text} {label} {flag}"), ["1. one no True", "2. two yes False", None]),
-        (Template("always"), ["always"] * 3),
-        (Lines("text", Cases("label", {"no": "No?", "yes": "Yes?"})), ["one\nNo?", "two\nYes?", None]),
-        (Listed("text", Template("{number}")), [["one", "1"], ["two", "2"], [None, "3"]]),
-        (IndexIn("letter", Nested("choices", "label")), [1, 0, None]),
-        (Code("letter", {"B": 7, "1": 8}), [7, 8, None]),
-        (Code("flag", {"True": 1, "False": 0}), [1, 0, None]),
-        (OneBased("number"), [0, 1, 2]),
-        (OneBased("digits"), [0, 1, None]),
-        (Sole("scores"), [1, None, 0]),
-        (Above(("joy", "anger"), 0.5), [[0, 1], [], None]),
-        (PrefixEach("text", "options"), [["one x", "one y"], ["two z"], []]),
-        (SplitOptions("listed", r",?\s*[a-e]\)"), [["1", "2"], ["3"], None]),
-        (Constant(0), [0, 0, 0]),
-    ],
+NODES = (
+    (Nested("choices", "text"), [["red", "blue"], ["red", "blue"], ["red"]]),
+    (Nested("records", "name"), [["p", "q"], [], None]),
+    (Template("{number}. {text} {label} {flag}"), ["1. one no True", "2. two yes False", None]),
+    (Template("always"), ["always"] * 3),
+    (Lines("text", Cases("label", {"no": "No?", "yes": "Yes?"})), ["one\nNo?", "two\nYes?", None]),
+    (Listed("text", Template("{number}")), [["one", "1"], ["two", "2"], [None, "3"]]),
+    (IndexIn("letter", Nested("choices", "label")), [1, 0, None]),
+    (Code("letter", {"B": 7, "1": 8}), [7, 8, None]),
+    (Code("flag", {"True": 1, "False": 0}), [1, 0, None]),
+    (OneBased("number"), [0, 1, 2]),
+    (OneBased("digits"), [0, 1, None]),
+    (Sole("scores"), [1, None, 0]),
+    (Above(("joy", "anger"), 0.5), [[0, 1], [], None]),
+    (PrefixEach("text", "options"), [["one x", "one y"], ["two z"], []]),
+    (SplitOptions("listed", r",?\s*[a-e]\)"), [["1", "2"], ["3"], None]),
+    (Constant(0), [0, 0, 0]),
 )
+
+
+@pytest.mark.parametrize(("field", "expected"), NODES, ids=str)
 def test_nodes(field: Expression, expected: list[Any]) -> None:
     """Each node's values, with null where a part is null or unknown."""
     assert column(field, ROWS, SCHEMA).to_pylist() == expected
@@ -140,15 +142,10 @@ def test_class_ids_read_as_names_in_texts() -> None:
     assert text_column("label", ROWS, SCHEMA).to_pylist() == ["no", "yes", None]
 
 
-def test_nodes_work_on_slices() -> None:
+@pytest.mark.parametrize("field", [field for field, _ in NODES], ids=str)
+def test_nodes_work_on_slices(field: Expression) -> None:
     """A slice of a table gives the same values as the rows alone: list offsets of slices are a trap."""
-    for field in (
-        Nested("choices", "text"),
-        IndexIn("letter", Nested("choices", "label")),
-        Sole("scores"),
-        PrefixEach("text", "options"),
-    ):
-        assert column(field, ROWS.slice(1), SCHEMA).to_pylist() == column(field, ROWS, SCHEMA).to_pylist()[1:]
+    assert column(field, ROWS.slice(1), SCHEMA).to_pylist() == column(field, ROWS, SCHEMA).to_pylist()[1:]
 
 
 PAIR = {"premise": TEXT, "hypothesis": TEXT}
@@ -220,6 +217,64 @@ def test_texts_that_cannot_be_read_are_counted() -> None:
     found = standardize(task(kind), raw(PAIR | {"label": class_label("a", "b")}, train=rows))
     assert found.splits["train"]["row"].to_pylist() == [0, 4, 5]
     assert found.unused["train"] == {"null_text": 1, "empty_text": 2}
+
+
+def test_blank_is_any_white_space() -> None:
+    """Spaces that are no ASCII are blank too; a zero-width joiner or a lone accent is a text."""
+    texts = ["", " ", "\t\n", "\u00a0", "\u3000\u2003", "\u200d", "\u0301", " a", "a "]
+    rows = [{"t": text, "l": 0} for text in [*texts, *"bcdefgh"]]
+    found = standardize(task(Classification(text="t", label="l")), raw({"t": TEXT, "l": class_label("a")}, train=rows))
+    assert found.unused["train"] == {"empty_text": 5}
+    assert found.splits["train"]["text"].to_pylist()[:4] == ["\u200d", "\u0301", " a", "a "]
+
+
+LETTERS = "ABCD"
+
+
+def random_rows(count: int, seed: int) -> list[dict[str, Any]]:
+    """Rows with now and then a null, a blank or an answer that is none."""
+    source = random.Random(seed)
+    made = []
+    for number in range(count):
+        letters = LETTERS[: source.randint(2, 4)]
+        text = source.choice([f"text {number}", f"text {number}", f"text {number}", None, " "])
+        words = [source.choice(["x", "y"]) for _ in letters]
+        record = {"label": list(letters), "text": [f"{letter} {number}" for letter in letters]}
+        key = source.choice(letters + letters + "Z")
+        made.append(
+            {"t": text, "l": source.choice([0, 1, 2, 2, -1]), "c": record, "key": key,
+             "tags": words[: source.choice([len(words)] * 4 + [1])], "w": list(letters)}
+        )  # fmt: skip
+    return made
+
+
+PIECES = {"t": TEXT, "l": class_label("no", "odd", "yes"), "c": {"label": TEXTS, "text": TEXTS}, "key": TEXT,
+          "tags": TEXTS, "w": TEXTS}  # fmt: skip
+KINDS_IN_PIECES: tuple[Kind, ...] = (
+    Classification(text=Template("{t}!"), pair="t", label="l", names={"yes": "yes", "no": "no", "odd": None}),
+    MultipleChoice(prompt="key", choices=Nested("c", "text"), label=IndexIn("key", Nested("c", "label"))),
+    MultipleChoice(prompt="key", choices=Shuffled(Nested("c", "text")), label=Constant(0)),
+    TokenClassification(tokens="w", labels="tags", names={"x": "x", "y": "y"}),
+    Multilabel(text="key", labels="tags", names={"x": "x", "y": None}),
+    Regression(text="key", score="l", low=0, high=1),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS_IN_PIECES, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_pieces_give_what_single_rows_give(monkeypatch: pytest.MonkeyPatch, kind: Kind, held: bool, seed: int) -> None:
+    """Rows and counts do not depend on where a split is cut: pieces of 7 rows, of 1 row, and the whole are equal."""
+    monkeypatch.setattr("taskloom.data.standardize.TOO_MANY", 1.0)
+    splits = Splits(train="train", test=Held(0.3, by="key")) if held else Splits(train="train")
+    rows = raw(PIECES, train=random_rows(60, seed))
+    found = []
+    for size in (1, 7, 100):
+        monkeypatch.setattr("taskloom.data.standardize.CHUNK", size)
+        made = standardize(task(kind, splits=splits), rows)
+        found.append(({role: table.to_pylist() for role, table in made.splits.items()}, made.unused))
+    assert found[0] == found[1] == found[2]
+    assert sum(map(len, found[0][0].values())) + sum(sum(counts.values()) for counts in found[0][1].values()) == 60
 
 
 def test_a_recipe_that_loses_most_rows_is_an_error() -> None:
@@ -360,3 +415,22 @@ def test_datasets_get_class_labels() -> None:
     )
     assert found["train"].features["label"].names == ["second", "first"]
     assert found["train"][0] == {"text": "x", "pair": None, "label": 1, "row": 0}
+
+
+def test_datasets_are_told_apart_by_what_is_in_them() -> None:
+    """Equal rows under an equal recipe have one fingerprint; another split, recipe or source has another."""
+    kind = Classification(text="t", label="l", names={"a": "a", "b": "b"})
+    rows = raw({"t": TEXT, "l": TEXT}, train=[{"t": "x", "l": "a"}, {"t": "y", "l": "b"}])
+    splits = Splits(train="train", test=Held(0.5))
+    marks = [
+        to_dataset_dict(standardize(made, source))[role]._fingerprint
+        for made, source, role in (
+            (task(kind), rows, "train"),
+            (task(kind), rows, "train"),
+            (task(kind, version=2), rows, "train"),
+            (task(kind), dataclasses.replace(rows, fingerprint="other"), "train"),
+            (task(kind, splits=splits), rows, next(iter(standardize(task(kind, splits=splits), rows).splits))),
+        )
+    ]
+    assert marks[0] == marks[1]
+    assert len(set(marks)) == 4

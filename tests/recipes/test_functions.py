@@ -27,6 +27,17 @@ def apply(name: str, *row: object) -> object:
         ("marked_word", ("it is it", "it", 6), "it is *it*"),
         ("marked_word", ("it is it", "it", 5), None),
         ("marked_word", ("it is it", "it", -1), None),
+        ("edited", ('" <System/> fails " today', "Toaster"), '" Toaster fails " today'),
+        ("edited", ("Hour by \\1 <hour/> ", "\\1 day"), "Hour by \\1 \\1 day"),
+        ("edited", ("no gap", "word"), None),
+        ("edited", ("<two/> <gaps/>", "word"), None),
+        ("unescaped", ('Rude.\\n\\nA \\""table\\"" outside.',), 'Rude.\n\nA "table" outside.'),
+        ("before_mark", ("He left a tip. [SEP] generous",), "He left a tip."),
+        ("after_mark", ("He left a tip. [SEP] generous",), "generous"),
+        ("before_mark", ("He left a tip.",), None),
+        ("after_mark", ("He left a tip.",), None),
+        ("first_question", ({"id": [1, 2], "text": ["Why?", "How?"]},), "Why?"),
+        ("second_question", ({"id": [1, 2], "text": ["Why?", "How?"]},), "How?"),
         ("lettered_options", ("a ) 1 , b ) 2,500 , c ) none",), ["1", "2,500", "none"]),
         ("option_letters", ("a ) 1 , b ) 2,500 , c ) none",), ["a", "b", "c"]),
         ("lettered_options", ("a ) , b ) 2",), []),
@@ -52,12 +63,17 @@ def test_function(name: str, row: tuple[object, ...], expected: object) -> None:
     assert apply(name, *row) == expected
 
 
+COLUMNS = {
+    "lines_then_question": 2, "documents_then_query": 2, "picked": 3, "marked_word": 3, "edited": 2, "endings": 2,
+    "dialogue": 2, "replies": 2,
+}  # fmt: skip
+"""How many columns a function takes, where it is not one."""
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_null_stays_null(name: str) -> None:
     """A null in any column makes the row unusable, not an error."""
-    columns = {"marked_word": 3, "picked": 3}.get(name, 2)
-    if name in ("stem", "two_options", "without_markers", "without_letters", "lettered_options", "option_letters"):
-        columns = 1
+    columns = COLUMNS.get(name, 1)
     assert apply(name, *[None] * columns) is None
 
 

@@ -28,7 +28,7 @@ def made_task(task_id: str, **more) -> Task:
         "family": "nli",
         "license": "cc-by-4.0",
         "license_use": "commercial",
-        "citation": "wang2019glue",
+        "citation": "wang2018glue",
     }
     return Task(id=task_id, **(values | more))
 
@@ -67,9 +67,9 @@ def test_task_list_has_a_line_for_every_task(report: RunReport) -> None:
     shown = task_list(TRAINED, report, left_out={"big/one": "no train rows"})
     lines = {line.split(" | ")[0].strip("| "): line for line in shown.splitlines() if line.startswith("| ")}
     assert "0.712 | 0.660 to 0.760 | 0.527" in lines["glue/rte@1"]
-    for part in ("classification", "nyu/glue (rte)", "cc-by-4.0", "2490", "entailment, not_entailment"):
+    for part in ("classification", "nyu/glue (rte)", "cc-by-4.0", "commercial", "2,490", "entailment, not_entailment"):
         assert part in lines["glue/rte@1"]
-    assert "unknown" in lines["codah/codah@1"]
+    assert "| - | commercial |" in lines["codah/codah@1"]
     assert "not evaluated" in lines["codah/codah@1"]
     assert "- big/one: no train rows" in shown
 
@@ -78,7 +78,7 @@ def test_a_bar_in_a_label_does_not_break_the_table(report: RunReport) -> None:
     """Cells with a bar or a line end stay one cell."""
     shown = task_list([TrainedTask(RTE, ("a|b", "c\nd"))], report)
     row = next(line for line in shown.splitlines() if "glue/rte" in line)
-    assert row.replace("\\|", "").count("|") == 11
+    assert row.replace("\\|", "").count("|") == 12
     assert "c d" in row
 
 
@@ -95,12 +95,26 @@ def test_sources_in_words() -> None:
     assert source_name(Files((("train", ("x.csv",)),))) == "own files"
 
 
-def test_citations_are_comments_with_keys() -> None:
-    """Every task has its comment line, and BibTeX finds no broken entry."""
-    shown = citations([task.task for task in TRAINED])
-    assert "% wang2019glue: glue/rte@1" in shown
-    assert "% no citation is known: codah/codah@1" in shown
-    assert all(line.startswith("%") for line in shown.splitlines())
+def test_citations_have_an_entry_for_every_set_used() -> None:
+    """Each key's BibTeX entry stands once, under the tasks that it is for; what is not known is said in comments."""
+    twice = made_task("glue/qnli", citation="wang2018glue")
+    unknown = made_task("made/up", citation="nobody1900nothing")
+    shown = citations([RTE, CODAH, twice, unknown])
+    assert shown.count("@inproceedings{wang2018glue,") == 1
+    assert "% glue/qnli@1, glue/rte@1\n@inproceedings{wang2018glue," in shown
+    assert "% made/up@1\n% No BibTeX entry is recorded for nobody1900nothing." in shown
+    assert "% No citation is known of: codah/codah@1" in shown
+    assert "wang2019superglue" not in shown
+
+
+def test_task_list_is_grouped_by_family(report: RunReport) -> None:
+    """A heading and a table a family, with rows and what the licenses allow counted on top."""
+    sts = TrainedTask(made_task("a/sts", family="paraphrase", license_use="unspecified"), (), {"train": 12345})
+    shown = task_list([*TRAINED, sts], report)
+    assert shown.index("## nli") < shown.index("glue/rte@1 |") < shown.index("## paraphrase") < shown.index("a/sts@1")
+    assert "4 tasks, 15,845 train rows" in shown
+    assert "2 commercial, 1 non-commercial, 1 unspecified" in shown
+    assert "| 12,345 |" in shown
 
 
 def test_card_header_is_yaml_that_the_hub_reads(report: RunReport) -> None:

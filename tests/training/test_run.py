@@ -73,6 +73,8 @@ def test_a_run_writes_its_folder(run_file: Path) -> None:
     run = train(load_config(run_file))
     for name in ("config.toml", "plan.json", "log.jsonl", "results.json", "tasks.md", "README.md", "citations.bib"):
         assert (run.folder / name).stat().st_size > 0, name
+    for name in ("README.md", "tasks.md", "citations.bib"):  # the model folder may leave without its run
+        assert (run.model / name).read_text(encoding="utf-8") == (run.folder / name).read_text(encoding="utf-8")
     lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, STEPS + 1))
     assert all(line["examples"] == 16 for line in lines if "loss" in line)

@@ -21,7 +21,7 @@ from taskloom.recipes.recipe import (
     Task,
     TokenClassification,
 )
-from taskloom.recipes.schema import Boolean, Class, Integer, ListOf, Schema
+from taskloom.recipes.schema import Boolean, Class, Integer, ListOf, Schema, Type
 
 REASONS = (
     "", "null_text", "empty_text", "hidden_label", "label_left_out", "label_out_of_range", "null_score",
@@ -50,6 +50,10 @@ class Unusable:
     def mark(self, rows: NDArray[np.bool_], reason: str) -> None:
         """Give `reason` to the rows that have none yet."""
         self.codes[rows & (self.codes == 0)] = REASONS.index(reason)
+
+    def add(self, codes: NDArray[np.int8]) -> None:
+        """Give the rows that have no reason yet that of `codes`, 0 being none."""
+        self.codes = np.where(self.codes == 0, codes, self.codes)
 
     def counts(self) -> dict[str, int]:
         """Return reason -> number of rows."""
@@ -113,8 +117,8 @@ def canonical_piece(task: Task, table: pa.Table, schema: Schema, labels: LabelMa
     columns["row"] = table["__row"].combine_chunks()
     if task.row_weight:
         columns["weight"] = pc.fill_null(column(task.row_weight, table, schema).cast(pa.float32()), 1.0)
-    made = pa.table(columns).filter(pa.array(unusable.codes == 0))
-    return made, unusable.counts()
+    made = pa.table(columns)
+    return made.filter(pa.array(unusable.codes == 0)) if unusable.codes.any() else made, unusable.counts()
 
 
 def _answer(
@@ -129,8 +133,9 @@ def _answer(
         return {"score": _scores(kind, table, schema, unusable)}
     if isinstance(kind, Multilabel):
         return {"labels": _label_lists(task, kind.labels, table, schema, labels, unusable)}
-    ids = _label_ids(task, _label_texts(kind.label, table, schema), labels, unusable)
-    return {"label": pc.fill_null(ids, 0)}
+    ids, codes = _label_ids(task, column(kind.label, table, schema), type_of(kind.label, schema), labels)
+    unusable.add(codes)
+    return {"label": ids}
 
 
 def _text_columns(
@@ -144,14 +149,42 @@ def _text_columns(
 def _usable_text(field: Field, table: pa.Table, schema: Schema, unusable: Unusable) -> pa.Array:
     values = text_column(field, table, schema)
     unusable.mark(_numpy(pc.is_null(values)), "null_text")
-    unusable.mark(_numpy(pc.equal(pc.utf8_trim_whitespace(pc.fill_null(values, "")), "")), "empty_text")
+    unusable.mark(_blank(values), "empty_text")
     return values
 
 
-def _label_texts(field: Field, table: pa.Table, schema: Schema) -> pa.Array:
+def _blank(values: pa.Array) -> NDArray[np.bool_]:
+    """Return which texts are null, empty or white space alone, without copying them as trimming would."""
+    return _numpy(pc.fill_null(pc.or_(pc.utf8_is_space(values), pc.equal(pc.binary_length(values), 0)), True))
+
+
+def _label_ids(task: Task, values: pa.Array, found: Type, labels: LabelMap) -> tuple[pa.Array, NDArray[np.int8]]:
+    """Return our ids, 0 where there is none, and a reason code for each value; raises DataError for an unlisted name.
+
+    Labels have few distinct values, so each is looked up once and its id and reason are handed to its rows.
+    """
+    encoded = pc.dictionary_encode(values, null_encoding="encode")
+    texts = _label_texts(encoded.dictionary, found)
+    keys = pa.array([source for source, _ in labels.ids], pa.string())
+    places = pc.index_in(texts, value_set=keys)
+    ids = pa.array([ours for _, ours in labels.ids], pa.int32()).take(places)
+    listed = ~_numpy(pc.is_null(places))
+    hidden = _numpy(pc.fill_null(pc.is_in(texts, value_set=pa.array(HIDDEN)), False)) | _numpy(pc.is_null(texts))
+    unknown = ~listed & ~hidden
+    if labels.strict and unknown.any():
+        value = texts[int(np.flatnonzero(unknown)[0])].as_py()
+        raise DataError(
+            f"Task {task.id}: label {value!r} is not listed in names. Listed: {', '.join(keys.to_pylist()[:30])}."
+        )
+    distinct = Unusable(len(texts))
+    distinct.mark(hidden & ~listed, "hidden_label")
+    distinct.mark(unknown, "label_out_of_range")
+    distinct.mark(_numpy(pc.is_null(ids)), "label_left_out")
+    return pc.fill_null(ids, 0).take(encoded.indices), distinct.codes[encoded.indices.to_numpy()]
+
+
+def _label_texts(values: pa.Array, found: Type) -> pa.Array:
     """Return labels as text: class names, digits or words; a class id of -1 becomes "-1", not null."""
-    found = type_of(field, schema)
-    values = column(field, table, schema)
     if isinstance(found, Class):
         ids = values.cast(pa.int64())
         inside = pc.and_(pc.greater_equal(ids, 0), pc.less(ids, len(found.names)))
@@ -163,25 +196,6 @@ def _label_texts(field: Field, table: pa.Table, schema: Schema) -> pa.Array:
     return values.cast(pa.string())
 
 
-def _label_ids(task: Task, texts: pa.Array, labels: LabelMap, unusable: Unusable | None) -> pa.Array:
-    """Return our ids, null where there is none; raises DataError for a name that the recipe does not list."""
-    keys = pa.array([source for source, _ in labels.ids], pa.string())
-    places = pc.index_in(texts, value_set=keys)
-    ids = pa.array([ours for _, ours in labels.ids], pa.int32()).take(places)
-    hidden = _numpy(pc.or_kleene(pc.is_null(texts), pc.fill_null(pc.is_in(texts, value_set=pa.array(HIDDEN)), False)))
-    unknown = _numpy(pc.is_null(places)) & ~hidden
-    if labels.strict and unknown.any():
-        value = texts[int(np.flatnonzero(unknown)[0])].as_py()
-        raise DataError(
-            f"Task {task.id}: label {value!r} is not listed in names. Listed: {', '.join(keys.to_pylist()[:30])}."
-        )
-    if unusable is not None:
-        unusable.mark(hidden & _numpy(pc.is_null(places)), "hidden_label")
-        unusable.mark(unknown, "label_out_of_range")
-        unusable.mark(_numpy(pc.is_null(ids)), "label_left_out")
-    return ids
-
-
 def _label_lists(
     task: Task, field: Field, table: pa.Table, schema: Schema, labels: LabelMap, unusable: Unusable
 ) -> pa.Array:
@@ -189,13 +203,12 @@ def _label_lists(
     lists = column(field, table, schema)
     found = type_of(field, schema)
     assert isinstance(found, ListOf)
-    flat = _label_texts("element", pa.table({"element": lists.flatten()}), {"element": found.item})
-    ids = _label_ids(task, flat, labels, None)
+    ids, codes = _label_ids(task, lists.flatten(), found.item, labels)
     missing = np.zeros(len(lists), dtype=bool)
-    missing[pc.list_parent_indices(lists).to_numpy()[_numpy(pc.is_null(ids))]] = True
+    missing[pc.list_parent_indices(lists).to_numpy()[codes > 0]] = True
     unusable.mark(_numpy(pc.is_null(lists)), "hidden_label")
     unusable.mark(missing, "label_left_out")
-    return pa.ListArray.from_arrays(list_offsets(lists), pc.fill_null(ids, 0))
+    return pa.ListArray.from_arrays(list_offsets(lists), ids)
 
 
 def list_offsets(lists: pa.Array) -> pa.Array:
@@ -225,9 +238,8 @@ def _choice_columns(
     choices = column(kind.choices, table, schema)
     label = _integers(task, kind.label, table, schema)
     counts = _numpy(pc.fill_null(pc.list_value_length(choices), 0))
-    blank = pc.equal(pc.utf8_trim_whitespace(pc.fill_null(choices.flatten(), "")), "")
     with_blank = np.zeros(len(table), dtype=bool)
-    with_blank[pc.list_parent_indices(choices).to_numpy()[_numpy(blank)]] = True
+    with_blank[pc.list_parent_indices(choices).to_numpy()[_blank(choices.flatten())]] = True
     unusable.mark(with_blank, "empty_text")
     right = pc.fill_null(label, -2).to_numpy(zero_copy_only=False)
     unusable.mark(right == -1, "hidden_label")

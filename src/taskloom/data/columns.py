@@ -41,13 +41,15 @@ def text_column(field: Field, table: pa.Table, schema: Schema) -> pa.Array:
 
 
 def _combined(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if isinstance(values, pa.ChunkedArray):  # no chunk at all
-        values = pa.array([], values.type)
+    if isinstance(values, pa.ChunkedArray):  # combining copies even a single chunk
+        values = values.chunk(0) if values.num_chunks == 1 else pa.concat_arrays(values.chunks or [_empty(values.type)])
     if pa.types.is_large_string(values.type):
         return values.cast(pa.string())
     return values
+
+
+def _empty(kind: pa.DataType) -> pa.Array:
+    return pa.array([], kind)
 
 
 def _class_names(values: pa.Array, found: Class) -> pa.Array:

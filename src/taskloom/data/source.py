@@ -21,6 +21,7 @@ import pyarrow as pa
 from taskloom.data.files import read_files
 from taskloom.data.mirror import has_config, read_mirror
 from taskloom.errors import SourceError
+from taskloom.recipes.facts import BUILTIN_ROWS
 from taskloom.recipes.recipe import Builtin, Files, Held, Hub, Task
 from taskloom.recipes.schema import Type, schema_from_features
 
@@ -81,7 +82,7 @@ def read_hub(
     load = load or _load_dataset()
     for attempt in range(RETRIES):
         try:
-            loaded = load(source.repo, source.config, revision=source.revision)
+            loaded = load(source.repo, revision=source.revision, **_which(source))
             return _tables(loaded, wanted)
         except OSError as error:  # what requests, httpx and huggingface_hub raise for a network that fails
             if _offline() or attempt == RETRIES - 1:
@@ -92,6 +93,10 @@ def read_hub(
                 f"Data set {source.repo} ({source.config}) cannot be loaded from the hub: {error}"
             ) from error
     raise AssertionError("the last attempt returns or raises")
+
+
+def _which(source: Hub) -> dict[str, Any]:
+    return {"data_files": dict(source.files)} if source.files else {"name": source.config}
 
 
 def _load_dataset() -> Callable[..., Any]:
@@ -122,7 +127,7 @@ def _unreachable(source: Hub, error: Exception) -> SourceError:
 
 
 def _hub_identity(source: Hub) -> str:
-    return f"{source.repo}@{source.revision}"
+    return f"{source.repo}@{source.revision}" + "".join(f"/{path}" for _, path in source.files)
 
 
 def _read_builtin(source: Builtin, *, seed: int) -> RawTask:
@@ -134,9 +139,6 @@ def _read_builtin(source: Builtin, *, seed: int) -> RawTask:
         made = generate(source.name, split=split, rows=rows, seed=seed, level=source.level)
         splits[split] = pa.Table.from_pylist(made)
     return _raw(splits, features, f"built-in generator {source.name}")
-
-
-BUILTIN_ROWS = {"train": 2000, "validation": 400, "test": 400}
 
 
 def generator_features(kind: str, labels: tuple[str, ...]) -> dict[str, Any]:

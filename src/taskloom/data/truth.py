@@ -146,18 +146,12 @@ def _label_counts(canonical: CanonicalTask, table: pa.Table) -> tuple[tuple[int,
     if "score" in table.column_names:
         return (), ()
     if "choices" not in table.column_names:
-        return tuple(np.bincount(_flat_labels(table), minlength=len(canonical.labels)).tolist()), ()
+        return tuple(np.bincount(np.clip(_label_ids(table), 0, None), minlength=len(canonical.labels)).tolist()), ()
     sizes = pc.list_value_length(_whole(table["choices"])).to_numpy(zero_copy_only=False)
     widest = int(sizes.max(initial=0))
     chance = [float((1 / sizes[sizes > place]).sum()) for place in range(widest)]
     found = np.bincount(np.clip(table["label"].to_numpy(), 0, None), minlength=widest)
     return tuple(found.tolist()), tuple(round(share, 1) for share in chance)
-
-
-def _flat_labels(table: pa.Table) -> NDArray[np.int64]:
-    if "label" in table.column_names:
-        return np.clip(table["label"].to_numpy(), 0, None)
-    return np.clip(_whole(table["labels"]).flatten().to_numpy(), 0, None)
 
 
 def _faults(raw: RawTask, canonical: CanonicalTask, stats: TaskStats) -> Iterator[Fault]:
@@ -184,7 +178,7 @@ def _out_of_place(canonical: CanonicalTask, table: pa.Table) -> Found:
         sizes, top = pc.list_value_length(_whole(table["choices"])).to_numpy(zero_copy_only=False), "choices"
         labels = table["label"].to_numpy()
     else:
-        labels = np.zeros(0) if "score" in columns else _raw_labels(table)
+        labels = np.zeros(0) if "score" in columns else _label_ids(table)
         sizes, top = np.full(len(labels), len(canonical.labels)), "labels"
     wrong = int(((labels < 0) | (labels >= sizes)).sum())
     if wrong:
@@ -194,10 +188,10 @@ def _out_of_place(canonical: CanonicalTask, table: pa.Table) -> Found:
         yield "empty text", f"{empty} rows have an empty text."
 
 
-def _raw_labels(table: pa.Table) -> NDArray[np.int64]:
-    if "label" in table.column_names:
-        return np.asarray(table["label"].to_numpy())
-    return np.asarray(_whole(table["labels"]).flatten().to_numpy())
+def _label_ids(table: pa.Table) -> NDArray[np.int64]:
+    """The ids of all labels, those of a row's words or of its several labels one after the other."""
+    values = _whole(table["label"]) if "label" in table.column_names else _whole(table["labels"]).flatten()
+    return np.asarray(values.to_numpy(zero_copy_only=False), np.int64)
 
 
 def _empty(values: pa.ChunkedArray) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from taskloom.errors import RecipeError, did_you_mean
-from taskloom.recipes.expressions import Cases, Code, Expression, Field, Listed, Shuffled, columns_of, type_of
+from taskloom.recipes.expressions import Cases, Code, Expression, Field, Listed, Scalar, Shuffled, columns_of, type_of
 from taskloom.recipes.recipe import (
     Builtin,
     Classification,
@@ -175,7 +175,7 @@ def _keys(keys: list[str], found: Type) -> Found:
 
 def _values(task: Task, recorded: Recorded) -> Found:
     """Values that filters and expressions wait for must be possible, else they never match."""
-    wanted = [(condition.column, condition.values) for condition in task.where]
+    wanted: list[tuple[Field, tuple[Scalar, ...]]] = [(one.column, one.values) for one in task.where]
     for node in _nodes(task.fields().values()):
         if isinstance(node, Code):
             wanted.append((node.field, tuple(value for value, _ in node.values)))

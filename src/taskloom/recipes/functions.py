@@ -55,6 +55,37 @@ def _marked_word(text: str, word: str, position: int) -> str | None:
     return f"{text[:position]}*{word}*{text[end:]}" if position >= 0 and text[position:end] == word else None
 
 
+def _edited(headline: str, edit: str) -> str | None:
+    """The headline with its one <word/> replaced by the edit."""
+    edited, found = re.subn(r"<[^<>]*/>", lambda _: edit, headline)
+    return edited.strip() if found == 1 else None
+
+
+def _unescaped(text: str) -> str:
+    """Line breaks and quotation marks that a csv export wrote as backslashes, back as what they stand for."""
+    return text.replace('\\""', '"').replace('\\"', '"').replace("\\n", "\n")
+
+
+_MARK = " [SEP] "
+
+
+def _before_mark(text: str) -> str | None:
+    before, mark, _ = text.partition(_MARK)
+    return before if mark else None
+
+
+def _after_mark(text: str) -> str | None:
+    return text.partition(_MARK)[2] or None
+
+
+def _first_question(questions: dict[str, list[str]]) -> str:
+    return questions["text"][0]
+
+
+def _second_question(questions: dict[str, list[str]]) -> str:
+    return questions["text"][1]
+
+
 _OPTION = re.compile(r"(?:^|,)\s*([a-z])\s*\)")
 
 
@@ -114,6 +145,12 @@ FUNCTIONS: Mapping[str, ColumnFunction] = {
     "documents_then_query": ColumnFunction(_rowwise(_documents_then_query), Text()),
     "picked": ColumnFunction(_rowwise(_picked), Text()),
     "marked_word": ColumnFunction(_rowwise(_marked_word), Text()),
+    "edited": ColumnFunction(_rowwise(_edited), Text()),
+    "unescaped": ColumnFunction(_rowwise(_unescaped), Text()),
+    "before_mark": ColumnFunction(_rowwise(_before_mark), Text()),
+    "after_mark": ColumnFunction(_rowwise(_after_mark), Text()),
+    "first_question": ColumnFunction(_rowwise(_first_question), Text()),
+    "second_question": ColumnFunction(_rowwise(_second_question), Text()),
     "lettered_options": ColumnFunction(_rowwise(lambda options: _lettered(options)[1]), ListOf(Text())),
     "option_letters": ColumnFunction(_rowwise(lambda options: _lettered(options)[0]), ListOf(Text())),
     "without_letters": ColumnFunction(_rowwise(_without_letters), ListOf(Text())),

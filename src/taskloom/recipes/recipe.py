@@ -113,11 +113,16 @@ Kind = Classification | Multilabel | Regression | MultipleChoice | TokenClassifi
 
 @dataclass(frozen=True)
 class Hub:
-    """A data set repository of the Hugging Face hub, or its copy in a mirror folder."""
+    """A data set repository of the Hugging Face hub, or its copy in a mirror folder.
+
+    `files` are pairs of (split, path in the repository), for one whose rows are plain files without a configuration;
+    `config` then only says which of a mirror's to take.
+    """
 
     repo: str
     config: str | None = None
     revision: str | None = None
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

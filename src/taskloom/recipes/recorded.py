@@ -76,8 +76,10 @@ def recorded_schemas() -> tuple[Recorded, ...]:
 
 def _read(line: Mapping[str, Any]) -> Recorded:
     schema = {name: from_compact(part) for name, part in line["columns"].items()}
-    lists = (tuple(line.get(name, ())) for name in ("now", "configs", "configs_now", "splits"))
-    return Recorded(line["evidence"], line["repo"], *lists, schema)
+    now, configs, configs_now, splits = (
+        tuple(line.get(name, ())) for name in ("now", "configs", "configs_now", "splits")
+    )
+    return Recorded(line["evidence"], line["repo"], now, configs, configs_now, splits, schema)
 
 
 def recorded_for(source: Hub, evidence: str) -> Recorded | None:

@@ -79,7 +79,7 @@ def _intro(trained: Sequence[TrainedTask], report: RunReport) -> str:
     return (
         f"One text encoder ({report.encoder}) trained on {len(trained)} tasks at once with taskloom: {by_kind}; "
         f"{rows:,} training rows, {report.step:,} steps, seed {report.seed}. `tasks.md` lists the tasks with source, "
-        f"license and score, `results.json` has every number, `citations.bib` the citation keys."
+        f"license and score, `citations.bib` has what to cite, and the run's `results.json` every number."
     )
 
 

@@ -1,20 +1,24 @@
-"""tasks.md and citations.bib: every trained task with its source, license, rows and score.
+"""tasks.md and citations.bib: every trained task with its source, license, rows and score, and what to cite.
 
-Pure text from values. The list shows the trivial answer beside each score, since 0.9 means little where 0.9 of the rows
-have one label.
+Pure text from values; BibTeX comes from the package. The list shows the trivial answer beside each score, since 0.9
+means little where 0.9 of the rows have one label.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from taskloom.evaluation.report import RunReport, representative
 from taskloom.evaluation.table import number, summary_lines
+from taskloom.recipes.facts import bibliography
 from taskloom.recipes.recipe import Builtin, Hub, Source, Task
 
 SHOWN_LABELS = 8
-COLUMNS = ("task", "kind", "source", "license", "train rows", "labels", "metric", "score", "95 % interval", "majority")
+COLUMNS = (
+    "task", "kind", "source", "license", "use", "train rows", "labels", "metric", "score", "95 % interval", "majority",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,29 +31,47 @@ class TrainedTask:
 
 
 def task_list(trained: Sequence[TrainedTask], report: RunReport, *, left_out: Mapping[str, str] | None = None) -> str:
-    """Return tasks.md; `left_out` maps tasks that were asked for and not trained to the reason."""
-    rows = [COLUMNS, tuple("---" for _ in COLUMNS)]
-    rows += [_cells(one, report) for one in sorted(trained, key=lambda one: one.task.id)]
+    """Return tasks.md, a table a family; `left_out` maps tasks that were asked for and not trained to the reason."""
+    families: dict[str, list[TrainedTask]] = {}
+    for one in sorted(trained, key=lambda one: (one.task.family, one.task.id)):
+        families.setdefault(one.task.family, []).append(one)
+    uses = Counter(one.task.license_use for one in trained)
+    rows = sum(one.rows.get("train", 0) for one in trained)
     parts = [
         f"# Tasks of {report.run}",
-        f"{len(trained)} tasks, seed {report.seed}, step {report.step}, encoder {report.encoder}.",
-        "\n".join("| " + " | ".join(row) + " |" for row in rows),
+        f"{len(trained)} tasks, {rows:,} train rows, seed {report.seed}, step {report.step}, encoder {report.encoder}. "
+        f"By what the licenses of their data allow: {', '.join(f'{uses[use]} {use}' for use in sorted(uses))}. "
+        "`taskloom show ID` says who states a license; `citations.bib` has what to cite.",
         "\n".join(f"- {line}" for line in summary_lines(report.aggregate)),
     ]
+    for family, members in families.items():
+        parts += [f"## {family}", _table(members, report)]
     if left_out:
         parts += ["## Not trained", "\n".join(f"- {task}: {reason}" for task, reason in sorted(left_out.items()))]
     return "\n\n".join(parts) + "\n"
 
 
-def citations(tasks: Sequence[Task]) -> str:
-    """Return citations.bib: a comment line for each task with the key of what to cite, tasks of a key together.
+def _table(members: Sequence[TrainedTask], report: RunReport) -> str:
+    rows = [COLUMNS, tuple("---" for _ in COLUMNS), *(_cells(one, report) for one in members)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
-    The catalog knows keys only; BibTeX skips comments, so the entries can be filled in between them.
+
+def citations(tasks: Sequence[Task]) -> str:
+    """Return citations.bib: the entry of every data set used, under a comment that names its tasks.
+
+    BibTeX skips comments, so tasks whose entry or whose citation is not known stand in the file too, and say so.
     """
-    lines = [f"% {task.citation}: {task.versioned}" for task in sorted(tasks, key=_by_key) if task.citation]
-    unknown = [f"% no citation is known: {task.versioned}" for task in sorted(tasks, key=_by_key) if not task.citation]
-    head = "% What this model was trained on: citation key, then task. Only the keys are known here, not the entries."
-    return "\n".join([head, *lines, *unknown]) + "\n"
+    by_key: dict[str, list[str]] = {}
+    for task in sorted(tasks, key=lambda task: task.id):
+        by_key.setdefault(task.citation or "", []).append(task.versioned)
+    known = bibliography()
+    parts = ["% What this model was trained on: the tasks, and what their authors ask to be cited."]
+    if "" in by_key:
+        parts.append(f"% No citation is known of: {', '.join(by_key.pop(''))}")
+    for key in sorted(by_key):
+        entry = known.get(key, f"% No BibTeX entry is recorded for {key}.")
+        parts.append(f"% {', '.join(by_key[key])}\n{entry}")
+    return "\n\n".join(parts) + "\n"
 
 
 def source_name(source: Source) -> str:
@@ -70,8 +92,9 @@ def label_names(labels: Sequence[str]) -> str:
 
 def _cells(one: TrainedTask, report: RunReport) -> tuple[str, ...]:
     task = one.task
-    train_rows = str(one.rows["train"]) if "train" in one.rows else "-"
-    about = (task.versioned, task.kind.name, source_name(task.source), task.license or "unknown", train_rows)
+    train_rows = f"{one.rows['train']:,}" if "train" in one.rows else "-"
+    license_name = task.license or "-"
+    about = (task.versioned, task.kind.name, source_name(task.source), license_name, task.license_use, train_rows)
     return tuple(_escaped(cell) for cell in (*about, label_names(one.labels), *_scores(task.versioned, report)))
 
 
@@ -83,10 +106,6 @@ def _scores(task: str, report: RunReport) -> tuple[str, str, str, str]:
     interval = found.interval.get(found.main)
     bounds = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
     return (found.main, number(found.score), bounds, number(found.majority.get(found.main)))
-
-
-def _by_key(task: Task) -> tuple[str, str]:
-    return (task.citation or "", task.id)
 
 
 def _escaped(cell: str) -> str:

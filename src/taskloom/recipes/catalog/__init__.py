@@ -10,7 +10,7 @@ from taskloom.recipes.recipe import Builtin, Task
 
 MODULES = (
     "glue", "nli", "paraphrase", "sentiment", "tweets", "discourse", "topic", "probing",
-    "commonsense", "science", "reading", "benchmarks", "tagging", "scores", "procedural",
+    "commonsense", "ethics", "lexical", "science", "reading", "benchmarks", "tagging", "scores", "parked", "procedural",
 )  # fmt: skip
 """The family files, in the order in which their tasks are listed."""
 
@@ -31,7 +31,7 @@ def catalog() -> tuple[Task, ...]:
 
 @cache
 def tasksource_420() -> frozenset[str]:
-    """Return the 420 ids of the collection of December 2022, those without a recipe yet included."""
+    """Return the 420 ids of the collection of December 2022; each has a recipe."""
     return frozenset(files(__name__).joinpath("tasksource_420.txt").read_text(encoding="utf-8").split())
 
 

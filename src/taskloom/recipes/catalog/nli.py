@@ -28,6 +28,8 @@ _SICK_DIRECTIONS = (
 )
 _GENERATED = ("snli_seq_z", "snli_z_aug", "snli_par_z", "mnli_par_z", "mnli_z_aug", "mnli_seq_z")
 _DEFEASIBLE = ("snli", "atomic")
+_PROBABILITIES = ("reasoning_1hop", "reasoning_2hop", "usnli")
+_WHITE = ("fnplus", "sprl", "dpr")
 
 TASKS = (
     Task(
@@ -136,6 +138,31 @@ TASKS = (
             rests_on=MAPPING if part in ("ner", "verbcorner") else None,
         )
         for part, max_rows in _RECAST
+    ),
+    *(
+        Task(
+            id=f"recast_white/{part}", source=Hub("pietrolesci/recast_white"),
+            kind=Classification(text="text", pair="hypothesis", label="label", names=_ENTAILED),
+            splits=Splits(train=part, validation=Held(0.1, by="text", of=part)),
+            question=TWO_WAY_QUESTION, family="nli", citation="white2017inference",
+        )
+        for part in _WHITE
+    ),
+    *(
+        Task(
+            id=f"probability_words_nli/{config}", source=Hub("sileod/probability_words_nli", config), splits=_ALL,
+            kind=Classification(text="context", pair="hypothesis", label="label"),
+            question="By the probabilities that the first text states, does the second follow?",
+            family="nli", license_use="commercial", citation="sileo2022probing",
+        )
+        for config in _PROBABILITIES
+    ),
+    Task(
+        id="fever-evidence-related/mwong--fever-related", source=Hub("mwong/fever-evidence-related"),
+        kind=Classification(text="claim", pair="evidence", label="labels", names=("unrelated", "related evidence")),
+        splits=Splits(train="train", validation="valid", test="test"),
+        question="Is the evidence about the claim?",
+        family="nli", license="cc-by-sa-3.0, gpl-3.0", license_use="commercial",
     ),
     Task(
         id="dnc", source=Hub("pietrolesci/dnc"),

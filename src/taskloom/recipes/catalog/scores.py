@@ -1,4 +1,4 @@
-"""Scores on a scale, in the source's units, and two sets of texts with any number of labels.
+"""Scores on a scale, in the source's units, the comparison made from one of them, and two multilabel sets.
 
 The other multilabel sets stand with their subject: go_emotions in `sentiment`, SemEval-2018 in `tweets`, ETHOS and the
 unfair terms of `lex_glue` in `topic`.
@@ -7,7 +7,8 @@ unfair terms of `lex_glue` in `topic`.
 from __future__ import annotations
 
 from taskloom.recipes.catalog.eurovoc import FIRST_ID, MICROTHESAURI
-from taskloom.recipes.recipe import Defect, Held, Hub, Multilabel, Regression, Splits, Task
+from taskloom.recipes.expressions import Function
+from taskloom.recipes.recipe import Classification, Defect, Held, Hub, Multilabel, Regression, Splits, Task
 
 _ALL = Splits(train="train", validation="validation", test="test")
 _AFFECT = (
@@ -43,6 +44,15 @@ TASKS = (
         kind=Regression(text="headline", pair="edited", score="meanGrade", low=0.0, high=3.0),
         splits=_ALL, question="How funny is the edited headline, from 0 to 3?",
         family="other", citation="hossain2020semeval",
+    ),
+    Task(
+        id="humicroedit/subtask-2", source=Hub("tasksource/humicroedit", "subtask-2"),
+        kind=Classification(
+            text=Function("edited", ("original1", "edit1")), pair=Function("edited", ("original2", "edit2")),
+            label="label",
+            names={"equal": "equally funny", "sentence1": "first is funnier", "sentence2": "second is funnier"},
+        ),
+        splits=_ALL, question="Which edited headline is funnier?", family="other", citation="hossain2020semeval",
     ),
     Task(
         id="has_part", source=Hub("has_part"),

@@ -7,12 +7,13 @@ of Financial PhraseBank are nested, so only the highest is trained; it has the l
 from __future__ import annotations
 
 from taskloom.recipes.catalog.grounds import MAPPING
-from taskloom.recipes.expressions import Lines, OneBased, Template
+from taskloom.recipes.expressions import Function, Lines, OneBased, Template
 from taskloom.recipes.recipe import Classification, Defect, Held, Hub, Multilabel, Splits, Task, Where
 
 _TWO = {"negative": "negative", "positive": "positive"}
 _THREE = {"negative": "negative", "neutral": "neutral", "positive": "positive"}
 _NEG_POS = {"neg": "negative", "pos": "positive"}
+_STARS = {"1 star": "1 star", "2 star": "2 stars", "3 stars": "3 stars", "4 stars": "4 stars", "5 stars": "5 stars"}
 _EKMAN = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 _ALL = Splits(train="train", validation="validation", test="test")
 _NESTED = Defect("duplicate", "contains all rows of sentences_allagree: the agreement levels are nested")
@@ -60,6 +61,13 @@ TASKS = (
         splits=Splits(train="train", test="test"),
         question="Is the review negative or positive?",
         family="sentiment", license="apache-2.0", license_use="commercial", citation="mcauley2013hidden",
+    ),
+    Task(
+        id="yelp_review_full/yelp_review_full", source=Hub("Yelp/yelp_review_full", "yelp_review_full"),
+        kind=Classification(text=Function("unescaped", ("text",)), label="label", names=_STARS),
+        splits=Splits(train="train", test="test"),
+        question="How many stars did the reviewer give?",
+        family="sentiment", license="other", citation="zhang2015character",
     ),
     Task(
         id="sst5", source=Hub("SetFit/sst5"), splits=_ALL,
