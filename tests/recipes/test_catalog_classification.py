@@ -158,15 +158,20 @@ def test_wic_names_the_word(tmp_path: Path) -> None:
     assert row["label"] == "different meaning"
 
 
-def test_wsc_names_both_spans(tmp_path: Path) -> None:
-    """Pronoun and candidate are both in the pair."""
+def test_wsc_marks_the_pronoun_and_names_the_candidate(tmp_path: Path) -> None:
+    """A pronoun that occurs twice is marked where it is meant, or the two rows would differ in their label alone."""
+    text = 'Ida fed the cat, as it cried when "it snowed", she said.'
+    spans = {"text": text, "span1_text": "the cat", "span2_text": "it"}
     made = canonical(
-        tmp_path, "super_glue/wsc", {"text": TEXT, "span1_text": TEXT, "span2_text": TEXT, "label": false_true()},
-        train=[{"text": "Ida fed the cat as it cried.", "span1_text": "the cat", "span2_text": "it", "label": 1}],
+        tmp_path, "super_glue/wsc",
+        {"text": TEXT, "span1_text": TEXT, "span2_text": TEXT, "span2_index": Value("int32"), "label": false_true()},
+        train=[{**spans, "span2_index": 5, "label": 1}, {**spans, "span2_index": 8, "label": 0}],
     )  # fmt: skip
-    (row,) = rows_of(made)
-    assert row["pair"] == '"it" refers to "the cat".'
-    assert row["label"] == "same referent"
+    first, second = rows_of(made)
+    assert first["text"] == text.replace("as it", "as *it*")
+    assert second["text"] == text.replace('"it', '"*it*')
+    assert first["pair"] == second["pair"] == '"*it*" refers to "the cat".'
+    assert (first["label"], second["label"]) == ("same referent", "different referent")
 
 
 def test_stance_names_its_topic(tmp_path: Path) -> None:

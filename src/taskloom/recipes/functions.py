@@ -86,6 +86,17 @@ def _second_question(questions: dict[str, list[str]]) -> str:
     return questions["text"][1]
 
 
+def _marked_place(text: str, words: str, index: int) -> str | None:
+    """The text, split at blanks, with asterisks around these words, the first of which is in part number `index`."""
+    parts, count = text.split(" "), len(words.split(" "))
+    found = " ".join(parts[index : index + count])
+    start = found.casefold().find(words.casefold())
+    if index < 0 or start < 0:
+        return None
+    end = start + len(words)
+    return " ".join((*parts[:index], f"{found[:start]}*{found[start:end]}*{found[end:]}", *parts[index + count :]))
+
+
 _OPTION = re.compile(r"(?:^|,)\s*([a-z])\s*\)")
 
 
@@ -144,6 +155,7 @@ FUNCTIONS: Mapping[str, ColumnFunction] = {
     "lines_then_question": ColumnFunction(_rowwise(_lines_then_question), Text()),
     "documents_then_query": ColumnFunction(_rowwise(_documents_then_query), Text()),
     "picked": ColumnFunction(_rowwise(_picked), Text()),
+    "marked_place": ColumnFunction(_rowwise(_marked_place), Text()),
     "marked_word": ColumnFunction(_rowwise(_marked_word), Text()),
     "edited": ColumnFunction(_rowwise(_edited), Text()),
     "unescaped": ColumnFunction(_rowwise(_unescaped), Text()),

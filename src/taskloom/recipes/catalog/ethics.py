@@ -6,6 +6,7 @@ pleasanter one first: which of the two is better is a choice, and the order of t
 
 from __future__ import annotations
 
+from taskloom.recipes.catalog.grounds import RENAMED
 from taskloom.recipes.expressions import Constant, Function, Listed, Shuffled
 from taskloom.recipes.recipe import Classification, Hub, Kind, MultipleChoice, Splits, Task
 
@@ -55,7 +56,7 @@ def _source(config: str, splits: Splits) -> Hub:
 TASKS = tuple(
     Task(
         id=f"ethics/{config}", source=_source(config, splits), kind=kind, splits=splits, question=question,
-        family="ethics", license="mit", license_use="commercial", citation="hendrycks2021ethics",
+        family="ethics", license="mit", license_use="commercial", citation="hendrycks2021ethics", rests_on=RENAMED,
         # the acceptability of deeds and of sentences, and of excuses and of reasons, are not the same labels
         head=f"ethics/{config}" if isinstance(kind, Classification) else None,
     )

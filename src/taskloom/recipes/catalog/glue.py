@@ -8,7 +8,7 @@ collection left it out (the sentence of qnli, the passage of boolq, paragraph an
 from __future__ import annotations
 
 from taskloom.recipes.catalog.grounds import HUB_PAGE
-from taskloom.recipes.expressions import Template
+from taskloom.recipes.expressions import Function, Template
 from taskloom.recipes.recipe import Classification, Hub, Splits, Task
 
 THREE_WAY = {"entailment": "entailment", "neutral": "neutral", "contradiction": "contradiction"}
@@ -128,9 +128,10 @@ TASKS = (
         family="probing", license="other", citation="pilehvar2019wic",
     ),
     Task(
-        id="super_glue/wsc", source=Hub("aps/super_glue", "wsc"),
+        id="super_glue/wsc", version=2, source=Hub("aps/super_glue", "wsc"),  # 2: the pronoun is marked in the text
         kind=Classification(
-            text="text", pair=Template("\"{span2_text}\" refers to \"{span1_text}\"."), label="label",
+            text=Function("marked_place", ("text", "span2_text", "span2_index")),
+            pair=Template("\"*{span2_text}*\" refers to \"{span1_text}\"."), label="label",
             names={"False": "different referent", "True": "same referent"},
         ),
         splits=Splits(train="train", validation="validation"),

@@ -12,3 +12,6 @@ MAPPING = (
     "verified; no row was seen"
 )
 RENAMED = "the columns of today's copy, as tasksource 0.1.1 reads them (renamed since 2022); no row was seen"
+GONE = (
+    "the columns that tasksource read in December 2022; the set is gone, and nobody recorded its schema or label names"
+)

@@ -5,6 +5,7 @@ The spelling of the codes was recorded and no row was seen: a code that is not l
 
 from __future__ import annotations
 
+from taskloom.recipes.catalog.grounds import MAPPING
 from taskloom.recipes.recipe import Classification, Defect, Hub, Splits, Task
 
 _SETS = (  # config, names, validation file, defect
@@ -40,7 +41,7 @@ TASKS = tuple(
         kind=Classification(text="head", pair="tail", label="relation", names=names),
         splits=Splits(train="train", validation="val" if validated else None, test="test"), defect=defect,
         question="How is the second word related to the first?",
-        family="other", license="other", license_use="non-commercial", citation="ushio2021relbert",
+        family="other", license="other", license_use="non-commercial", citation="ushio2021relbert", rests_on=MAPPING,
     )
     for config, names, validated, defect in _SETS
 )  # fmt: skip

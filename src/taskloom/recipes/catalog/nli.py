@@ -144,7 +144,7 @@ TASKS = (
             id=f"recast_white/{part}", source=Hub("pietrolesci/recast_white"),
             kind=Classification(text="text", pair="hypothesis", label="label", names=_ENTAILED),
             splits=Splits(train=part, validation=Held(0.1, by="text", of=part)),
-            question=TWO_WAY_QUESTION, family="nli", citation="white2017inference",
+            question=TWO_WAY_QUESTION, family="nli", citation="white2017inference", rests_on=HUB_PAGE,
         )
         for part in _WHITE
     ),
@@ -153,7 +153,7 @@ TASKS = (
             id=f"probability_words_nli/{config}", source=Hub("sileod/probability_words_nli", config), splits=_ALL,
             kind=Classification(text="context", pair="hypothesis", label="label"),
             question="By the probabilities that the first text states, does the second follow?",
-            family="nli", license_use="commercial", citation="sileo2022probing",
+            family="nli", license_use="commercial", citation="sileo2022probing", rests_on=MAPPING,
         )
         for config in _PROBABILITIES
     ),
@@ -162,7 +162,7 @@ TASKS = (
         kind=Classification(text="claim", pair="evidence", label="labels", names=("unrelated", "related evidence")),
         splits=Splits(train="train", validation="valid", test="test"),
         question="Is the evidence about the claim?",
-        family="nli", license="cc-by-sa-3.0, gpl-3.0", license_use="commercial",
+        family="nli", license="cc-by-sa-3.0, gpl-3.0", license_use="commercial", rests_on=MAPPING,
     ),
     Task(
         id="dnc", source=Hub("pietrolesci/dnc"),

@@ -6,6 +6,7 @@ source's own are taken, and a source without names is an error.
 
 from __future__ import annotations
 
+from taskloom.recipes.catalog.grounds import GONE
 from taskloom.recipes.expressions import Function
 from taskloom.recipes.recipe import Classification, Defect, Held, Hub, Splits, Task
 
@@ -39,13 +40,13 @@ TASKS = (
         id="enfever_nli", source=Hub("ctu-aic/enfever_nli"), splits=_ALL,
         kind=Classification(text="evidence", pair="claim", label="label"),
         defect=Defect("duplicate", "overlaps with the other sets made from FEVER"),
-        question=_NLI_QUESTION, family="nli",
+        question=_NLI_QUESTION, family="nli", rests_on=GONE,
     ),
     Task(
         id="contrast_nli", source=Hub("martn-nguyen/contrast_nli"), splits=_ALL,
         kind=Classification(text="premise", pair="hypothesis", label="label"),
         defect=Defect("unavailable", "undocumented, and gone from the hub since May 2024"),
-        question=_NLI_QUESTION, family="nli",
+        question=_NLI_QUESTION, family="nli", rests_on=GONE,
     ),
     Task(
         id="quora", source=Hub("quora-competitions/quora"), splits=Splits(train="train", validation=Held(0.1)),
@@ -85,18 +86,19 @@ TASKS = (
             names={"Adequate": "adequate", "Effective": "effective", "Ineffective": "ineffective"},
         ),
         defect=Defect("unavailable", "discontinued; a successor, argument-feedback, adds the kind of element"),
-        question="How effective is this element of the argument?", family="discourse",
+        question="How effective is this element of the argument?", family="discourse", rests_on=GONE,
     ),
     *(
         Task(
             id=f"prompt{name}", source=Hub(f"Ericwang/prompt{name}"), splits=_ALL, defect=_UPLOAD,
             kind=Classification(text="text", label="label"), question=question, family=family,
+            rests_on=GONE,
         )
         for name, family, question in _PROMPTS
     ),
     Task(
         id="promptNLI", source=Hub("Ericwang/promptNLI"), splits=_ALL, defect=_UPLOAD,
         kind=Classification(text="premise", pair="hypothesis", label="label"),
-        question=_NLI_QUESTION, family="nli",
+        question=_NLI_QUESTION, family="nli", rests_on=GONE,
     ),
 )  # fmt: skip
