@@ -20,7 +20,7 @@ PACKAGE = Path(taskloom.__file__).parent
 ORDER = """
 errors progress toml config run_file
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.facts
-recipes.labels recipes.select recipes.own recipes.recorded recipes.check
+recipes.labels recipes.select recipes.own recipes.recorded recipes.check recipes.known
 data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize data.truth
 data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.mixture
 data.rows data.matrices data.batches
@@ -30,7 +30,7 @@ evaluation.scoring evaluation.evaluator evaluation.table
 training.optimizer training.checkpoint training.run_folder training.loop training.plan training.steps training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.predictor
 reporting.task_list reporting.card
-listing showing workflows quickstart cli
+listing showing checking workflows quickstart cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}
@@ -127,7 +127,18 @@ def test_rooms_are_empty_at_the_door() -> None:
         name
         for name in MODULES
         if name.split(".")[0]
-        in ("errors", "config", "progress", "recipes", "cli", "listing", "workflows", "quickstart", "__main__")
+        in (
+            "errors",
+            "config",
+            "progress",
+            "recipes",
+            "cli",
+            "listing",
+            "checking",
+            "workflows",
+            "quickstart",
+            "__main__",
+        )
     ],
 )
 def test_light_modules_import_nothing_heavy(module: str) -> None:

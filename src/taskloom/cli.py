@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -39,6 +40,12 @@ RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", help="The run file.
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[key=value]...", help="Keys to change, e.g. training.steps=200.", show_default=False),
+]
+Patterns = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PATTERN]...", help="Ids, globs, collections, family:nli, kind:regression.", show_default=False
+    ),
 ]
 ModelPath = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A run folder or its model folder.", show_default=False)
@@ -75,12 +82,7 @@ program.__doc__ = app.info.help
 
 @app.command(epilog="\b\nExample: taskloom tasks 'glue/*' family:nli --license-use commercial")
 def tasks(
-    patterns: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[PATTERN]...", help="Ids, globs, collections, family:nli, kind:regression.", show_default=False
-        ),
-    ] = None,
+    patterns: Patterns = None,
     family: Annotated[str | None, typer.Option(help="Only this family, e.g. nli.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only this kind, e.g. multiple_choice.")] = None,
     license_use: Annotated[str, typer.Option(help="What the data license allows, e.g. commercial.")] = "any",
@@ -120,6 +122,30 @@ def show(
     from taskloom import workflows
 
     print(workflows.show(task, rows=rows))
+
+
+@app.command(epilog="\b\nExample: taskloom check 'glue/*' --no-data")
+def check(
+    patterns: Patterns = None,
+    no_data: Annotated[bool, typer.Option("--no-data", help="Hold recipes against recorded schemas only.")] = False,
+    write_stats: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write figures of the rows, a JSON line a task.")
+    ] = None,
+) -> None:
+    """Check recipes against recorded schemas and rows.
+
+    Rows come from the mirror folder in TASKLOOM_MIRROR and from the built-in generators; nothing is downloaded. Exits
+    with 1 when a recipe is faulty.
+    """
+    from taskloom import checking, progress
+    from taskloom.recipes.select import select
+
+    started = time.monotonic()
+    chosen = select(patterns or ("all",)).tasks
+    checked = checking.check_tasks(chosen, data=not no_data, stats=write_stats, progress=progress.for_stream())
+    _print_lines(checking.report_lines(checked, seconds=time.monotonic() - started))
+    if any(one.faults for one in checked):
+        raise typer.Exit(1)
 
 
 @app.command(epilog="\b\nExample: taskloom prepare run.toml data.max_rows=1000")

@@ -364,6 +364,16 @@ def test_filters_are_counted_and_not_held_against_the_recipe() -> None:
     assert dropped.splits["train"]["row"].to_pylist() == list(range(2, 10))
 
 
+def test_a_filter_compares_words_as_a_sentence() -> None:
+    """A row whose only word is a mark between documents is filtered; the same word inside a sentence is not."""
+    kind = TokenClassification(tokens="w", labels="l", names=("O", "B"))
+    rows = [{"w": ["-DOC-"], "l": [0]}, {"w": ["a", "-DOC-"], "l": [0, 1]}, {"w": ["b"], "l": [1]}]
+    features = {"w": TEXTS, "l": {"feature": INTEGER, "_type": "List"}}
+    made = standardize(task(kind, where=(Where("w", ("-DOC-",), keep=False),)), raw(features, train=rows))
+    assert made.splits["train"]["row"].to_pylist() == [1, 2]
+    assert made.unused["train"] == {"filtered": 1}
+
+
 def test_held_out_rows_keep_groups_together() -> None:
     """A tenth of the groups goes to validation and test, equal texts together, nothing in both, the rest trains."""
     rows = [{"t": f"text {n % 400}", "l": n % 2} for n in range(2000)]

@@ -15,12 +15,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from taskloom.data.canonical import LabelMap, canonical_piece, label_map
+from taskloom.data.columns import text_column
 from taskloom.data.hashing import key_of
 from taskloom.data.source import RawTask
 from taskloom.data.splits import held_mask
 from taskloom.errors import DataError, RecipeError
 from taskloom.recipes.expressions import type_of
 from taskloom.recipes.recipe import Held, Task, Where
+from taskloom.recipes.schema import ListOf
 
 if TYPE_CHECKING:
     import datasets
@@ -163,14 +165,19 @@ def _rows(table: pa.Table, chosen: NDArray[np.int64]) -> pa.Table:
 
 
 def _filtered(table: pa.Table, conditions: tuple[Where, ...], raw: RawTask) -> tuple[pa.Table, dict[str, int]]:
-    from taskloom.data.columns import text_column
-
     before = len(table)
     for condition in conditions:
-        values = text_column(condition.column, table, raw.schema)
+        values = _filter_texts(condition.column, table, raw)
         found = pc.is_in(values, value_set=pa.array([str(value) for value in condition.values]))
         table = table.filter(found if condition.keep else pc.invert(found))
     return table, {"filtered": before - len(table)}
+
+
+def _filter_texts(name: str, table: pa.Table, raw: RawTask) -> pa.Array | pa.ChunkedArray:
+    """Return a column as texts to compare; a list of words is compared as they stand in a sentence."""
+    if isinstance(raw.schema[name], ListOf):
+        return pc.binary_join(table[name].cast(pa.list_(pa.string())), " ")
+    return text_column(name, table, raw.schema)
 
 
 def _refuse_ruins(task: Task, role: str, rows: int, unused: dict[str, int]) -> None:

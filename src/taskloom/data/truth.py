@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from taskloom.data.canonical import list_offsets
 from taskloom.data.source import RawTask
 from taskloom.data.standardize import EXPECTED, CanonicalTask
 from taskloom.recipes.check import Fault
@@ -183,23 +182,22 @@ def _out_of_place(canonical: CanonicalTask, table: pa.Table) -> Found:
     wrong = int(((labels < 0) | (labels >= sizes)).sum())
     if wrong:
         yield f"answer beyond {top}", f"{wrong} answers lie beyond the {top}."
-    empty = sum(_empty(table[name]) for name in ("text", "pair", "tokens", "choices") if name in columns)
+    empty = sum(_blank(table[name]) for name in ("text", "pair") if name in columns)
+    empty += _blank(_whole(table["choices"]).flatten()) if "choices" in columns else 0
+    empty += int(pc.sum(pc.equal(pc.list_value_length(table["tokens"]), 0)).as_py() or 0) if "tokens" in columns else 0
     if empty:
-        yield "empty text", f"{empty} rows have an empty text."
+        yield "empty text", f"{empty} texts, choices or lists of words are empty."
+
+
+def _blank(values: pa.Array | pa.ChunkedArray) -> int:
+    """Count blank texts; a missing pair is none."""
+    return int(pc.sum(pc.equal(pc.utf8_trim_whitespace(values), "")).as_py() or 0)
 
 
 def _label_ids(table: pa.Table) -> NDArray[np.int64]:
     """The ids of all labels, those of a row's words or of its several labels one after the other."""
     values = _whole(table["label"]) if "label" in table.column_names else _whole(table["labels"]).flatten()
     return np.asarray(values.to_numpy(zero_copy_only=False), np.int64)
-
-
-def _empty(values: pa.ChunkedArray) -> int:
-    """Rows whose text is blank, whose list is empty, or one of whose choices is blank; a missing pair is none."""
-    whole = _whole(values)
-    if pa.types.is_string(whole.type):
-        return int(pc.sum(pc.equal(pc.utf8_trim_whitespace(whole), "")).as_py() or 0)
-    return int((np.diff(list_offsets(whole).to_numpy()) == 0).sum())
 
 
 def _unused(one: SplitStats) -> Found:

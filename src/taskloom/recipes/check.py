@@ -59,6 +59,9 @@ def check_types(task: Task, find: Callable[[Hub, str], Recorded | None] = record
     faults = {evidence: tuple(_faults(task, one)) for evidence, one in recorded.items()}
     fitting = tuple(evidence for evidence in recorded if not faults[evidence])
     told = tuple(f"{fault.message} ({evidence})" for evidence, found in faults.items() for fault in found)
+    if fitting and task.rests_on:
+        stale = Fault(task.id, "rests_on out of date", f"a schema is recorded ({fitting[0]}); take `rests_on` away.")
+        return TypesReport(task, fitting, (stale,), told)
     if MIRROR in recorded:
         return TypesReport(task, fitting or (NEITHER,), faults[MIRROR], () if faults[MIRROR] else told)
     if fitting or task.rests_on:

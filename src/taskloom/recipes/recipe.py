@@ -180,7 +180,10 @@ class Splits:
 
 @dataclass(frozen=True)
 class Where:
-    """Keeps the rows whose `column` is one of `values` (or, with keep=False, is none of them)."""
+    """Keeps the rows whose `column` is one of `values` (or, with keep=False, is none of them).
+
+    A list of words is compared as one text, its words joined by blanks.
+    """
 
     column: str
     values: tuple[str | int | float | bool, ...]

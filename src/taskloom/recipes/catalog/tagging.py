@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from taskloom.recipes.catalog.grounds import HUB_PAGE
 from taskloom.recipes.expressions import Field
-from taskloom.recipes.recipe import Defect, Hub, Splits, Task, TokenClassification
+from taskloom.recipes.recipe import Defect, Hub, Splits, Task, TokenClassification, Where
 
 _ALL = Splits(train="train", validation="validation", test="test")
 _ENTITIES = TokenClassification(tokens="tokens", labels="ner_tags")
@@ -82,8 +82,9 @@ TASKS = (
         kind=_ENTITIES, splits=_ALL, question="Which words name diseases?", family="ner", citation="dogan2014ncbi",
     ),
     Task(
-        id="jnlpba/jnlpba", source=Hub("jnlpba/jnlpba", None, "refs/convert/parquet"), kind=_ENTITIES,
+        id="jnlpba/jnlpba", version=2, source=Hub("jnlpba/jnlpba", None, "refs/convert/parquet"), kind=_ENTITIES,
         splits=Splits(train="train", validation="validation"),
+        where=(Where("tokens", ("-DOCSTART-",), keep=False),),  # 2: a tenth of the rows are marks between abstracts
         question="Which words name DNA, RNA, proteins, cell types and cell lines?",
         family="ner", citation="collier2004jnlpba",
     ),
