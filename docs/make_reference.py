@@ -6,7 +6,7 @@ python docs/make_reference.py
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -72,6 +72,9 @@ def allowed(field: FieldInfo) -> str:
     annotation: Any = field.annotation
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{choice}`" for choice in annotation.__args__)
+    inner = next((part for part in get_args(annotation) if get_origin(part) is Literal), None)
+    if inner is not None:
+        return f"list of {', '.join(f'`{choice}`' for choice in get_args(inner))}"
     words = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}
     plain = words.get(annotation, "table" if "dict" in str(annotation) else "list of texts")
     bounds = [

@@ -103,6 +103,13 @@ def test_a_mirror_that_is_not_there(tmp_path: Path) -> None:
     assert check_tasks([RTE], mirror=tmp_path / "nowhere", data=False)[0].faults == ()
 
 
+def test_a_recast_is_checked_as_what_it_is_made_of(tmp_path: Path) -> None:
+    """A task and its recasts are one recipe and are checked once."""
+    tasks = [RTE, get_task("glue/rte+multiple-choice"), get_task("glue/rte+instruction")]
+    (one,) = check_tasks(tasks, mirror=write_rte(tmp_path))
+    assert (one.task, one.faults) == (RTE, ())
+
+
 def test_figures_are_written(tmp_path: Path) -> None:
     """A line for each task that was read, none for the others."""
     with pytest.raises(UserError, match="--no-data"):

@@ -180,7 +180,8 @@ def test_an_error_of_ours_keeps_its_traceback(tmp_path: Path, monkeypatch: pytes
 
 
 WAITS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with SIGINT ignored
 from taskloom import cli, workflows
 def wait(*arguments, **options):
     print("ready", flush=True)

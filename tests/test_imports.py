@@ -20,10 +20,10 @@ PACKAGE = Path(taskloom.__file__).parent
 ORDER = """
 errors progress toml config run_file
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.facts
-recipes.labels recipes.select recipes.own recipes.recorded recipes.check recipes.known
+recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
 data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize data.truth
-data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.mixture
-data.rows data.matrices data.batches
+data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.recast
+data.mixture data.rows data.matrices data.batches
 modeling.rows modeling.encoder modeling.head_table modeling.heads modeling.model
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
 evaluation.scoring evaluation.evaluator evaluation.table

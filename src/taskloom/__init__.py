@@ -79,17 +79,19 @@ def load(task: str | Task, *, mirror: str | os.PathLike[str] | None = None) -> D
     """Return the canonical rows of a task as a DatasetDict with the splits train, validation and test it has.
 
     Rows are read from the folder `mirror` if it is given, else from that in TASKLOOM_MIRROR, else from the hub;
-    built-in tasks are generated. Raises UserError when they cannot be read or are not what the recipe says.
+    built-in tasks are generated. "ID+FORM" loads a recast: "trec+label-nli". Raises UserError when they cannot be read
+    or are not what the recipe says.
     """
     from pathlib import Path
 
+    from taskloom.data.recast import canonical_rows
     from taskloom.data.source import read
-    from taskloom.data.standardize import standardize, to_dataset_dict
+    from taskloom.data.standardize import to_dataset_dict
     from taskloom.recipes.select import get_task
 
     recipe = get_task(task) if isinstance(task, str) else task
     raw = read(recipe, mirror=None if mirror is None else Path(mirror))
-    return to_dataset_dict(standardize(recipe, raw))
+    return to_dataset_dict(canonical_rows(recipe, raw))
 
 
 def train(config: str | os.PathLike[str] | RunConfig, *overrides: str) -> Run:

@@ -72,7 +72,8 @@ def check_tasks(
 ) -> list[Checked]:
     """Check tasks one by one; with `data` also on the rows that `mirror`, else TASKLOOM_MIRROR, or a generator has.
 
-    `stats` is a file that the figures of the rows are written to. Raises SourceError when the mirror folder does not
+    A recast has no columns of its own: the task that it is made of is checked in its place, once. `stats` is a file
+    that the figures of the rows are written to. Raises SourceError when the mirror folder does not
     exist, UserError for figures without rows or a file that cannot be.
     """
     folder = mirror or (Path(os.environ["TASKLOOM_MIRROR"]) if os.environ.get("TASKLOOM_MIRROR") else None)
@@ -84,6 +85,7 @@ def check_tasks(
         raise SourceError(
             f"The mirror folder {folder} does not exist. Give a folder laid out OWNER/NAME, or --no-data."
         )
+    tasks = list(dict.fromkeys(task.recast.of if task.recast else task for task in tasks))
     checked = []
     with (progress or Progress()).bar("checking tasks", len(tasks)) as bar:
         for task in tasks:

@@ -22,6 +22,7 @@ def _one_or_many(value: Any) -> Any:
 
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+Recasts = Annotated[tuple[Literal["label-nli", "multiple-choice", "instruction"], ...], BeforeValidator(_one_or_many)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]
@@ -54,8 +55,9 @@ class DataConfig(_Section):
     max_length: Annotated[int, Field(ge=8)] = 256
     """Longest sequence in tokens, special tokens included. Pairs are cut longest first; a choice row cuts only its
     prompt, at its beginning."""
-    recast: Texts = ()
-    """Further tasks made from the chosen ones. Not built yet: anything but `[]` is refused."""
+    recast: Recasts = ()
+    """Further tasks made of the chosen classification and multilabel tasks, trained beside them as `ID+FORM`:
+    `label-nli`, `multiple-choice`, `instruction`; see the recipe guide."""
     drop_overlap: bool = True
     """Leave out train rows that also stand in a row that is evaluated (not done yet in this version)."""
     on_error: Literal["report", "stop"] = "report"

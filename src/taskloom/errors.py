@@ -54,6 +54,10 @@ class DataError(UserError):
     """Rows were read and are not what the recipe says."""
 
 
+class RecastError(DataError):
+    """A task's labels cannot be said in words, so that it cannot be recast; the task itself is as usable as before."""
+
+
 class StoreError(UserError):
     """A prepared store is damaged or belongs to something else."""
 

@@ -45,6 +45,8 @@ def _facts(task: Task) -> Iterator[tuple[str, str]]:
     if task.family != OWN_FAMILY:
         yield "collections", ", ".join(collections_of(task))
     yield "source", _source(task)
+    if task.recast:
+        yield "recast", f"the rows of {task.recast.of.versioned} as {task.recast.form}"
     for name, field in task.fields().items():
         yield name, str(field)
     rows = rows_of(task)
@@ -109,12 +111,12 @@ def _sharing(task: Task) -> list[str]:
 
 
 def _rows(task: Task, rows: int, mirror: str) -> list[str]:
+    from taskloom.data.recast import canonical_rows
     from taskloom.data.source import read
-    from taskloom.data.standardize import standardize
 
     try:
         raw = read(task, mirror=Path(mirror) if mirror else None)
-        return list(_page(raw, standardize(task, raw), rows))
+        return list(_page(raw, canonical_rows(task, raw), rows))
     except UserError as error:
         return [f"No rows: {error}"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import RunConfig
-from taskloom.errors import ConfigError, DataError, ModelError, SourceError, UserError
+from taskloom.errors import ConfigError, DataError, ModelError, RecastError, SourceError, UserError
 from taskloom.progress import Progress
-from taskloom.recipes.own import own_task
+from taskloom.recipes.own import own_recasts, own_task
 from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import Selection, get_task, matches, select
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from taskloom.training.trainer import Trainer
 
 NOT_BUILT = {
-    "data.recast": (),
     "training.compile": False,
     "training.pool_steps": 1,
     "training.skip_spikes": False,
@@ -78,7 +77,7 @@ class Run:
 
 
 def choose(config: RunConfig) -> Selection:
-    """Return the tasks that a configuration selects, one's own first."""
+    """Return the tasks that a configuration selects, one's own first, recasts last."""
     for key, allowed in NOT_BUILT.items():
         section, name = key.split(".")
         given = getattr(getattr(config, section), name)
@@ -87,7 +86,11 @@ def choose(config: RunConfig) -> Selection:
                 f"{key} = {given!r} is not built yet. Allowed: {allowed!r}. Take the key out of the run file."
             )
     own = tuple(own_task(entry) for entry in config.task)
-    return select(config.data.tasks, exclude=config.data.exclude, license_use=config.data.license_use, own=own)
+    own_forms = {task.id: own_recasts(entry) for task, entry in zip(own, config.task, strict=True)}
+    return select(
+        config.data.tasks, exclude=config.data.exclude, license_use=config.data.license_use, own=own,
+        recast=config.data.recast, own_recast=own_forms,
+    )  # fmt: skip
 
 
 def prepare(config: RunConfig, *, progress: Progress | None = None) -> Preparation:
@@ -109,8 +112,8 @@ def prepare(config: RunConfig, *, progress: Progress | None = None) -> Preparati
             try:
                 done.append((task, prepare_task(task, config, tokenizer, cache)))
             except UserError as error:
-                if config.data.on_error == "stop":
-                    raise
+                if config.data.on_error == "stop" and not isinstance(error, RecastError):
+                    raise  # labels without words are no fault of the data: the task itself is trained
                 failed.append(Failure(task.id, str(error)))
             bar.advance(note=task.id)
     for failure in failed:
@@ -125,8 +128,8 @@ def prepare_task(task: Task, config: RunConfig, tokenizer: Any, cache: Path) -> 
     from taskloom.data.store import build
 
     try:
-        canonical = rows_of(task, mirror=config.data.mirror)
         max_rows = min(config.data.max_rows, task.max_rows or config.data.max_rows)
+        canonical = rows_of(task, mirror=config.data.mirror, max_rows=max_rows)
         return build(canonical, tokenizer, cache=cache, max_length=config.data.max_length, max_rows=max_rows)
     except UserError:
         raise
@@ -135,12 +138,17 @@ def prepare_task(task: Task, config: RunConfig, tokenizer: Any, cache: Path) -> 
         raise
 
 
-def rows_of(task: Task, *, mirror: str = "") -> CanonicalTask:
-    """Return the canonical rows of a task, read from the mirror folder, the hub, files or a generator."""
-    from taskloom.data.source import read
-    from taskloom.data.standardize import standardize
+def rows_of(task: Task, *, mirror: str = "", max_rows: int | None = None) -> CanonicalTask:
+    """Return the canonical rows of a task, read from the mirror folder, the hub, files or a generator.
 
-    return standardize(task, read(task, mirror=Path(mirror) if mirror else None))
+    A recast makes no more train rows than `max_rows`, the very ones that the store would keep.
+    """
+    from taskloom.data.recast import canonical_rows
+    from taskloom.data.source import read
+    from taskloom.recipes.recasts import check_known_names
+
+    check_known_names(task)  # before minutes of reading
+    return canonical_rows(task, read(task, mirror=Path(mirror) if mirror else None), max_rows=max_rows)
 
 
 def train(config: RunConfig, *, progress: Progress | None = None) -> Run:

@@ -58,7 +58,8 @@ def sharing_key(task: Task, labels: Iterable[str], *, share: bool = True) -> str
     kind = task.kind.name
     if kind == "multiple_choice":
         return kind
-    private = not labels or is_generic(labels) or task.family == OWN_FAMILY
+    own = task.family == OWN_FAMILY and task.recast is None  # entailment means the same whoever's labels it is about
+    private = not labels or is_generic(labels) or own
     if not share or (private and task.head is None):
         return f"{kind} of {task.id}"
     return f"{kind} {task.head or 'by name'}: {' | '.join(sorted(map(normalize_label, labels)))}"

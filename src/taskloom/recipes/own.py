@@ -15,6 +15,7 @@ from taskloom.recipes.recipe import (
     FORMATS,
     KINDS,
     OWN_FAMILY,
+    RECASTS,
     Classification,
     Files,
     Held,
@@ -43,8 +44,8 @@ COMMON = (
     "row_weight",
 )
 FIELDS = {
-    "classification": ("text", "pair", "label", "names"),
-    "multilabel": ("text", "pair", "labels", "names", "separator"),
+    "classification": ("text", "pair", "label", "names", "recast"),
+    "multilabel": ("text", "pair", "labels", "names", "separator", "recast"),
     "regression": ("text", "pair", "score", "low", "high"),
     "multiple_choice": ("prompt", "choices", "label"),
     "token_classification": ("tokens", "labels", "names", "separator"),
@@ -83,6 +84,19 @@ def own_task(entry: Mapping[str, Any]) -> Task:
         max_rows=entry.get("max_rows"),
         row_weight=entry.get("row_weight"),
     )
+
+
+def own_recasts(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the forms in which one [[task]] entry is trained as well; raises ConfigError for a form that is none."""
+    given = entry.get("recast", ())
+    forms = (given,) if isinstance(given, str) else given
+    for form in forms if isinstance(forms, (list, tuple)) else [forms]:
+        if form not in RECASTS:
+            raise ConfigError(
+                f"[[task]] {entry.get('id', '(no id)')}: recast = {given!r}. Allowed: one or a list of "
+                f"{', '.join(RECASTS)}.{did_you_mean(str(form), RECASTS)}"
+            )
+    return tuple(forms)
 
 
 def _checked_kind(entry: Mapping[str, Any], where: str) -> str:

@@ -22,6 +22,9 @@ KINDS = ("classification", "multilabel", "regression", "multiple_choice", "token
 ROLES = ("train", "evaluation")
 LICENSE_USES = ("commercial", "non-commercial", "unspecified")
 DEFECTS = ("unsound", "duplicate", "unavailable", "impractical", "low_value")
+RECASTS = ("label-nli", "multiple-choice", "instruction")
+RECAST_VERSION = 1
+"""Raised whenever the same rows would be recast otherwise: prepared recasts are then made anew."""
 OWN_FAMILY = "own"
 FAMILIES = (
     "nli", "commonsense", "probing", "discourse", "science", "sentiment", "math", "reading", "topic", "paraphrase",
@@ -202,13 +205,22 @@ class Defect:
             raise RecipeError(f"Defect: {self.kind!r} is not one of {', '.join(DEFECTS)}.")
 
 
+@dataclass(frozen=True)
+class Recast:
+    """Says that a task's rows are made of the canonical rows of another one, as one of RECASTS."""
+
+    form: str
+    of: Task
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One task: a source, a kind with its fields, splits, and what a person wants to know about it.
 
     `question` is for people (show, card, recasts) and never enters the encoder. `head` names a head of its own for a
     label set that would otherwise be shared by false friends. `row_weight` is a column of loss weights. `rests_on` says
-    where columns and labels were taken from when no schema that fits is recorded (see `taskloom check`).
+    where columns and labels were taken from when no schema that fits is recorded; `taskloom check` asks. `recast`
+    is for `taskloom.recipes.recasts` alone.
     """
 
     id: str
@@ -229,6 +241,7 @@ class Task:
     language: str = "en"
     where: tuple[Where, ...] = ()
     row_weight: str | None = None
+    recast: Recast | None = None
     rests_on: str | None = None
 
     def __post_init__(self) -> None:
@@ -268,8 +281,12 @@ class Task:
         return tuple(dict.fromkeys(names + ([self.row_weight] if self.row_weight else [])))
 
     def fingerprint(self) -> str:
-        """Return the sha256 of what decides the rows: id, version, source, kind, splits and filters."""
-        parts = (self.id, self.version, self.source, self.kind, self.splits, self.where, self.row_weight)
+        """Return the sha256 of what decides the rows: id, version, source, kind, splits, filters and recast."""
+        parts: tuple[Any, ...] = (
+            self.id, self.version, self.source, self.kind, self.splits, self.where, self.row_weight,
+        )  # fmt: skip
+        if self.recast is not None:  # its prompts quote the question, which decides no row otherwise
+            parts += (RECAST_VERSION, self.recast.form, self.question, self.recast.of.fingerprint())
         return hashlib.sha256(json.dumps(to_json(parts), sort_keys=True).encode()).hexdigest()
 
 
@@ -285,5 +302,5 @@ def to_json(value: Any) -> Any:
 
 __all__ = [
     "Builtin", "Classification", "Defect", "Expression", "Files", "Held", "Hub", "Kind", "Multilabel",
-    "MultipleChoice", "Regression", "Splits", "Task", "TokenClassification", "Where", "to_json",
+    "MultipleChoice", "Recast", "Regression", "Splits", "Task", "TokenClassification", "Where", "to_json",
 ]  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from taskloom.errors import UnknownTaskError, did_you_mean
+from taskloom.errors import RecipeError, UnknownTaskError, did_you_mean
 from taskloom.recipes.catalog import COLLECTIONS, catalog, collections_of
+from taskloom.recipes.recasts import can_recast, recast_task, split_recast
 from taskloom.recipes.recipe import Task
 
 SELECTORS = ("family", "kind", "role", "license", "license_use", "language", "defect")
@@ -16,19 +17,22 @@ SELECTORS = ("family", "kind", "role", "license", "license_use", "language", "de
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen tasks in catalog order, and the exactly named tasks that an exclusion took away."""
+    """The chosen tasks in catalog order, recasts last, and the exactly named tasks that an exclusion took away."""
 
     tasks: tuple[Task, ...]
     excluded_by_name: tuple[str, ...] = ()
 
 
 def get_task(task_id: str, own: Sequence[Task] = ()) -> Task:
-    """Return the task with this id or id@version; raises UnknownTaskError with the nearest ids."""
+    """Return the task with this id or id@version, or the recast "id+form"; raises UnknownTaskError with nearest ids."""
     every = (*own, *catalog())
     for task in every:
         if task_id in (task.id, task.versioned):
             return task
     bare, _, version = task_id.partition("@")
+    base, form = split_recast(bare)
+    if form is not None:
+        return recast_task(get_task(f"{base}@{version}" if version else base, own), form)
     known = {task.id: task.version for task in every}
     if version and bare in known:
         raise UnknownTaskError(
@@ -46,22 +50,47 @@ def select(
     exclude: Iterable[str] = (),
     license_use: str = "any",
     own: Sequence[Task] = (),
+    recast: Sequence[str] = (),
+    own_recast: Mapping[str, Sequence[str]] | None = None,
 ) -> Selection:
     """Return the tasks that any of `patterns` matches and none of `exclude`; one's own tasks are always among them.
 
     A pattern is an id, an id with its version, a glob over the whole id (`*` crosses `/`), a collection, or
-    "field:glob". Raises UnknownTaskError for a pattern that matches nothing. Exclusions always win.
+    "field:glob"; with "+form" after it, the recasts of what it matches. `recast` names the forms in which all chosen
+    tasks that can be recast are added, `own_recast` those of some of one's own by id. Raises UnknownTaskError for a
+    pattern that matches nothing. Exclusions always win.
     """
     every = (*own, *catalog())
-    patterns = tuple(patterns)
+    patterns, exclude = tuple(patterns), tuple(exclude)
+    asked = [(pattern, *split_recast(pattern)) for pattern in patterns]
     wanted = {task.id for task in own}
-    for pattern in patterns:
-        wanted |= {task.id for task in _matching(pattern, every)}
-    unwanted = {task.id for pattern in exclude for task in every if matches(pattern, task)}
-    kept = tuple(task for task in every if task.id in wanted - unwanted and _license_allows(task, license_use))
+    for _, pattern, form in asked:
+        wanted |= {task.id for task in _matching(pattern, every)} if form is None else set()
+    kept = [task for task in every if task.id in wanted and not _excluded(task, exclude, license_use)]
+    made = [task for pattern, base, form in asked if form for task in _recasts(pattern, base, form, every)]
+    for task in kept:
+        forms = (*recast, *(own_recast or {}).get(task.id, ()))
+        made += [recast_task(task, form) for form in forms if can_recast(task)]
+    kept += [task for task in dict.fromkeys(made) if not _excluded(task, exclude, license_use)]
     left = {task.id for task in kept}
-    named = {task.id for task in every if task.id in patterns or task.versioned in patterns}
-    return Selection(kept, tuple(sorted(named - left)))
+    named = {task.id for task in (*every, *made) if task.id in patterns or task.versioned in patterns}
+    return Selection(tuple(kept), tuple(sorted(named - left)))
+
+
+def _recasts(pattern: str, base: str, form: str, every: Sequence[Task]) -> list[Task]:
+    """Return the recasts of what `base` matches; raises RecipeError when there is nothing that can be recast."""
+    found = _matching(base, every)
+    if not any(map(can_recast, found)):
+        raise RecipeError(
+            f"Pattern {pattern!r}: {found[0].id} is of kind {found[0].kind.name}"
+            f"{f', and so on for all {len(found)}' if len(found) > 1 else ''}. "
+            "Only classification and multilabel tasks can be recast."
+        )
+    return [recast_task(task, form) for task in found if can_recast(task)]
+
+
+def _excluded(task: Task, exclude: Sequence[str], license_use: str) -> bool:
+    return any(matches(pattern, task) for pattern in exclude) or not _license_allows(task, license_use)
 
 
 def matches(pattern: str, task: Task) -> bool:

@@ -36,7 +36,8 @@ def tasksource_420() -> frozenset[str]:
 
 
 def collections_of(task: Task) -> tuple[str, ...]:
-    """Return the names of the collections that hold `task`; every task is in `all`."""
+    """Return the names of the collections that hold `task`, or what it is a recast of; every task is in `all`."""
+    task = task.recast.of if task.recast else task
     if isinstance(task.source, Builtin):
         return ("procedural", "all")
     main = "tasksource-420" if task.id in tasksource_420() else "extra"
