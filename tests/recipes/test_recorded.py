@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_every_line_says_where_it_comes_from() -> None:
     assert all(one.schema and one.splits and one.configs for one in found)
 
 
-def facts(folder: Path) -> list[str]:
+def written_facts(folder: Path) -> list[str]:
     """Write made-up facts: two sets of 2022, one of them renamed, and a mirror with one set."""
     label = {"class_label": [0, 1]}
     options = {"sequence": {"letter": "string", "text": "string"}}
@@ -112,7 +113,7 @@ def facts(folder: Path) -> list[str]:
 def test_the_script_reads_facts_and_no_recipe(tmp_path: Path) -> None:
     """Equal schemas share a line, names of today stand beside the old ones, and classes are kept by name."""
     script = runpy.run_path(str(SCRIPT))
-    made = [json.loads(line) for line in script["recorded"](*map(Path, facts(tmp_path))).splitlines()]
+    made = [json.loads(line) for line in script["recorded"](*map(Path, written_facts(tmp_path))).splitlines()]
     options = {"record": {"letter": ["text"], "text": ["text"]}}
     old = {"evidence": PUBLISHED, "repo": "old", "now": ["new/name"], "splits": ["train"]}
     columns = {"text": "text", "label": {"class": ["0", "1"]}, "options": options}
@@ -131,6 +132,6 @@ def test_the_script_reads_facts_and_no_recipe(tmp_path: Path) -> None:
 def test_the_mirror_is_recorded_as_it_is(mirror: Path) -> None:
     """The lines about the mirror in the package are those that the script makes of it today."""
     script = runpy.run_path(str(SCRIPT))
-    kept = Path(script["TARGET"]).read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = files("taskloom.recipes.catalog").joinpath("schemas.jsonl").read_text(encoding="utf-8").splitlines(True)
     made = list(script["lines"](script["mirrored"](mirror)))
     assert [line for line in kept if f'"evidence": "{MIRROR}"' in line] == made

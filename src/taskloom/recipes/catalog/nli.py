@@ -162,7 +162,8 @@ TASKS = (
         kind=Classification(text="claim", pair="evidence", label="labels", names=("unrelated", "related evidence")),
         splits=Splits(train="train", validation="valid", test="test"),
         question="Is the evidence about the claim?",
-        family="nli", license="cc-by-sa-3.0, gpl-3.0", license_use="commercial", rests_on=MAPPING,
+        family="nli", license="cc-by-sa-3.0, gpl-3.0", license_use="commercial", citation="thorne2018fever",
+        rests_on=MAPPING,
     ),
     Task(
         id="dnc", source=Hub("pietrolesci/dnc"),
