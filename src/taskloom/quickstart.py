@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,7 @@ def quickstart(
     folder: Path = Path("runs"),
     hub: bool = False,
     progress: Progress | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = partial(print, flush=True),
 ) -> Run:
     """Train, evaluate and show a small model; typed again it shows the finished one. Returns the run."""
     from taskloom import workflows
@@ -180,7 +181,7 @@ def _next_steps(folder: Path) -> str:
     return "\n".join(
         (
             f"Run folder: {shown} (results.json, tasks.md, log.jsonl); model: {shown / 'model'}. What to type next:",
-            f"  echo 'The tires are flat' | taskloom classify {shown} --labels cars,music,food",
+            f"  echo 'The car would not start' | taskloom classify {shown} --labels cars,music,food",
             "  taskloom tasks                         real tasks; docs/run-toml.md says how to train on them",
             "  taskloom quickstart --hub              the same with a dozen of them",
         )
