@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ TASKS = [
     "builtin/edit_similarity",
     "builtin/where_is",
 ]
-"""All five kinds, short rows first of all: in the same time all fourteen tasks got half the examples each, and too few to
+"""All five kinds, short rows first of all: in the same time all fourteen tasks got half the examples each, too few to
 learn labels by their meaning. The same topics asked twice, as a set of labels and as "This text is about ...", help."""
 WEIGHTS = {
     "builtin/label_nli": 5.0,
@@ -111,12 +110,17 @@ def quickstart_config(*, folder: Path, hub: bool) -> RunConfig:
     )
 
 
+def say_at_once(line: str) -> None:
+    """Print a line; in a pipe too the first one comes before minutes of training."""
+    print(line, flush=True)
+
+
 def quickstart(
     *,
     folder: Path = Path("runs"),
     hub: bool = False,
     progress: Progress | None = None,
-    say: Callable[[str], None] = partial(print, flush=True),
+    say: Callable[[str], None] = say_at_once,
 ) -> Run:
     """Train, evaluate and show a small model; typed again it shows the finished one. Returns the run."""
     from taskloom import workflows
