@@ -20,6 +20,7 @@ from transformers import (
 
 from made_batches import random_batch, table
 from taskloom.errors import ModelError
+from taskloom.modeling.dropout import ATTENTION
 from taskloom.modeling.encoder import Encoder, choose_autocast, choose_device, resolve_encoder
 from tiny import CONFIGS, SIZES, make_tiny
 
@@ -117,7 +118,7 @@ def test_attention_can_be_chosen(tiny_bert: Path) -> None:
     """The attention named is used, gives the same features, and an unknown one is a ModelError."""
     eager = Encoder.open(tiny_bert, attention="eager").eval()
     assert eager.config._attn_implementation == "eager"
-    assert Encoder.open(tiny_bert).config._attn_implementation == "sdpa"
+    assert Encoder.open(tiny_bert).config._attn_implementation == ATTENTION
     expected = Encoder.open(tiny_bert).eval()(IDS, attention_mask=MASK)[0]
     torch.testing.assert_close(eager(IDS, attention_mask=MASK)[0], expected, rtol=1e-5, atol=1e-5)
     with pytest.raises(ModelError, match="cannot be opened"):

@@ -23,6 +23,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from taskloom.errors import ModelError, did_you_mean
+from taskloom.modeling.dropout import replace_dropout
 from taskloom.modeling.rows import gather_rows
 
 OFFLINE_ENCODER = "minilm"
@@ -127,6 +128,7 @@ class Encoder(nn.Module):
         missing, mismatched = sorted(info["missing_keys"]), [entry[0] for entry in info["mismatched_keys"]]
         encoder = cls(network, new_parameters=missing, unread_parameters=sorted(info["unexpected_keys"]))
         _check_weights(encoder, mismatched, folder)
+        replace_dropout(network)
         return encoder
 
     @property
