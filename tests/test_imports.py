@@ -24,10 +24,12 @@ recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recip
 data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize data.truth
 data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.recast
 data.mixture data.rows data.matrices data.batches
-modeling.rows modeling.dropout modeling.encoder modeling.head_table modeling.heads modeling.model
+modeling.rows modeling.dropout modeling.encoder modeling.head_table modeling.heads modeling.model modeling.warm_start
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
 evaluation.scoring evaluation.evaluator evaluation.table
-training.optimizer training.checkpoint training.run_folder training.loop training.plan training.steps training.trainer
+training.optimizer training.checkpoint training.run_folder training.ranks training.health
+training.gradients training.prefetch training.signals training.loop training.plan training.steps
+training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.predictor
 reporting.task_list reporting.card
 listing showing checking workflows quickstart cli

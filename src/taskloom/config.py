@@ -23,6 +23,7 @@ def _one_or_many(value: Any) -> Any:
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
 Recasts = Annotated[tuple[Literal["label-nli", "multiple-choice", "instruction"], ...], BeforeValidator(_one_or_many)]
+Trackers = Annotated[tuple[Literal["trackio", "wandb"], ...], BeforeValidator(_one_or_many)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]
@@ -120,7 +121,8 @@ class TrainingConfig(_Section):
     compile: bool = False
     """Compile the encoder. Not built yet: `true` is refused."""
     pool_steps: Count = 1
-    """Steps whose rows are sorted by length together. Not built yet: anything but 1 is refused."""
+    """Steps whose rows are sorted by length together and dealt out again, to pad less. Above 1 it changes which rows
+    share a step: short ones with short ones."""
     tokens_per_micro_batch: Annotated[int, Field(ge=64)] = 8192
     """Padded tokens that go through the encoder at once; lower it when memory runs out. It changes no result but for
     dropout and rounding."""
@@ -129,11 +131,15 @@ class TrainingConfig(_Section):
     max_choices: Annotated[int, Field(ge=2)] = 8
     """Most choices of a row in training; wrong ones are sampled. Evaluation scores all."""
     skip_spikes: bool = False
-    """Skip a step whose gradient norm is far above the recent ones. Not built yet: `true` is refused."""
+    """Leave out a step whose loss or gradient norm lies more than 6 standard deviations above the last 128."""
     evaluate_every: CountOrNone = 1000
     """Steps between evaluations of validation rows. 0: only at the end."""
     save_every: CountOrNone = 500
     """Steps between checkpoints. 0: only at the end and when interrupted."""
+    early_stop: CountOrNone = 0
+    """End after so many evaluations in a row without a better mean score. 0: never."""
+    best_checkpoint: bool = False
+    """End with the weights of the best evaluation by mean score, not with the last ones."""
     keep_checkpoints: Count = 2
     """How many of the latest checkpoints stay on disk."""
 
@@ -150,8 +156,9 @@ class OutputConfig(_Section):
 
     folder: str = "runs"
     """The run folder is `folder/name`."""
-    track: Texts = ()
-    """Trackers to send the log to as well. Not built yet: anything but `[]` is refused."""
+    track: Trackers = ()
+    """Trackers to send the log to as well: `trackio`, `wandb`. TensorBoard events are in the run folder anyway, where
+    tensorboard is installed."""
 
 
 class RunConfig(_Section):

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 NOT_BUILT = {
     "training.compile": False,
-    "training.pool_steps": 1,
-    "training.skip_spikes": False,
-    "output.track": (),
 }
 """Keys whose feature does not exist yet, with the only value that is accepted: no setting is ignored in silence."""
 
@@ -155,23 +152,30 @@ def train(config: RunConfig, *, progress: Progress | None = None) -> Run:
     """Prepare, train, evaluate and write the run folder; a stopped run goes on, a finished one is returned as it is."""
     from taskloom.evaluation.report import read_report
     from taskloom.training.plan import make_plan
+    from taskloom.training.ranks import joined_ranks
     from taskloom.training.run_folder import open_run
     from taskloom.training.trainer import start_trainer
 
-    progress = progress or Progress()
-    with open_run(config) as run:
-        run.keep_or_compare_config(config)
-        preparation = prepare(config, progress=progress)
+    with joined_ranks(config.training.device) as ranks, open_run(config, writes=ranks.writes) as run:
+        progress = progress if progress and ranks.writes else Progress()
+        with ranks.one_by_one():
+            run.keep_or_compare_config(config)
+            preparation = prepare(config, progress=progress)
         pairs = list(preparation.trainable())
         plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs])
         run.keep_or_compare_plan(plan.to_json(config=config))
         results = run.file("results.json")
-        if results.exists() and read_report(results).step == plan.steps and run.model.is_dir():
+        if results.exists() and run.model.is_dir() and _is_finished(read_report(results), config, plan.steps):
             progress.say(f"{run.path} is finished: {plan.steps} steps. Type `name=NEW_NAME` for a new run.")
             return Run(run.path, read_report(results))
-        trainer = start_trainer(config, run, plan, progress=progress)
+        trainer = start_trainer(config, run, plan, progress=progress, ranks=ranks)
         trainer.train()
         return Run(run.path, _write_results(trainer, preparation))
+
+
+def _is_finished(report: RunReport, config: RunConfig, steps: int) -> bool:
+    stopped_early = bool(report.training.get("stopped_early")) and config.training.early_stop > 0
+    return report.step == steps or stopped_early
 
 
 def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
@@ -205,6 +209,8 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         "tasks.md": task_list(trained, report, left_out=preparation.left_out()),
         "citations.bib": citations(plan.tasks),
     }
+    if not run.writes:
+        return report
     trainer.model.save(
         run.model,
         tokenizer_folder=trainer.tokenizer.folder,

@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from taskloom.errors import CheckpointError, Interrupted, TrainingFailed
+from taskloom.progress import Progress
 from taskloom.run_file import load_config
 from taskloom.workflows import Run, evaluate, train
 
@@ -167,21 +169,106 @@ def test_two_seeds_differ_and_one_seed_repeats(run_file: Path) -> None:
     assert _weights(first) != _weights(other)
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_update(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names step, task and row, and no step was applied."""
+def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
+    """Make the loss of one row of each micro-batch not a number in these steps; step 0 is the rehearsal."""
     from taskloom.modeling.model import Model, Output
+    from taskloom.training import gradients
 
-    original = Model.forward
+    original_forward, original_seed = Model.forward, gradients.dropout_seed
+    now = {"step": -1}
+
+    def seen(seed: int, step: int, number: int) -> int:
+        now["step"] = step
+        return original_seed(seed, step, number)
 
     def poisoned(self: Model, prepared: object) -> Output:
-        output = original(self, prepared)  # type: ignore[arg-type]
+        output = original_forward(self, prepared)  # type: ignore[arg-type]
+        if now["step"] not in steps:
+            return output
         losses = output.example_loss.clone()
         losses[0] = float("nan")
         return dataclasses.replace(output, example_loss=losses, loss_sum=losses.sum())
 
+    monkeypatch.setattr(gradients, "dropout_seed", seen)
     monkeypatch.setattr(Model, "forward", poisoned)
-    with pytest.raises(TrainingFailed, match=r"Step 1: the loss of task own/\w+@1, row \d+ is not finite"):
-        train(load_config(run_file))
+
+
+def test_three_losses_in_a_row_that_are_not_finite_end_the_run(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names step, tasks and rows; not one of the updates was applied, so no checkpoint is spoiled."""
+    poison(monkeypatch, {2, 3, 4})
+    with pytest.raises(TrainingFailed, match=r"Step 4: the loss of task own/\w+@1, row \d+.* is not finite, 3 steps"):
+        train(load_config(run_file, ["training.save_every=1"]))
+    saved = {
+        step: load_file(run_file.parent / f"runs/run/checkpoints/step-00000{step}/weights.safetensors")
+        for step in (2, 3)
+    }
+    assert all(torch.equal(saved[2][name], saved[3][name]) for name in saved[2])
+    assert all(torch.isfinite(value).all() for value in saved[3].values())
+
+
+def test_one_loss_that_is_not_finite_is_left_out(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step is told, logged and counted as skipped, also by a run that is continued, and training goes on."""
+    poison(monkeypatch, {2, 7})
+    told: list[str] = []
+    progress = Progress()
+    monkeypatch.setattr(progress, "say", told.append)
+    whole = train(load_config(run_file, ["name=whole"]), progress=progress)
+    assert sum("the update was not applied" in line and "row" in line for line in told) == 2
+    lines = [json.loads(line) for line in (whole.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["step"] for line in lines if line.get("skipped") == "not finite"] == [2, 7]
+    assert whole.results.training["skipped_not_finite"] == 2
+    train(load_config(run_file, ["name=parts", "training.steps=4"]))
+    parts = train(load_config(run_file, ["name=parts"]))
+    assert parts.results.training["skipped_not_finite"] == 2
+
+
+def test_early_stop_ends_a_run_that_does_not_get_better(run_file: Path) -> None:
+    """Without any learning the first evaluation stays the best: two more, and the run is over and stays finished."""
+    options = ["training.learning_rate=1e-12", "training.evaluate_every=2", "training.early_stop=2"]
+    run = train(load_config(run_file, options))
+    assert run.results.step == 6
+    assert run.results.training["stopped_early"]
+    assert train(load_config(run_file, options)).results == run.results
+
+
+def test_best_checkpoint_is_what_the_run_ends_with(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model of the step with the best mean score is saved, killed and continued or not."""
+    from taskloom.training import trainer as module
+
+    scores = iter([0.2, 0.9, 0.5, 0.4])  # after steps 3, 6, 9 and 12
+    original = module.summarize
+    monkeypatch.setattr(
+        module, "summarize", lambda tasks: original(tasks).model_copy(update={"mean_score": next(scores)})
+    )
+    options = ["training.evaluate_every=3", "training.keep_checkpoints=9", "training.best_checkpoint=true"]
+    run = train(load_config(run_file, options))
+    assert run.results.training["best_step"] == 6
+    best = load_file(run.folder / "checkpoints/step-000006/weights.safetensors")
+    assert torch.equal(load_file(run.model / "heads.safetensors")["head_weight"], best["head_weight"])
+
+
+def test_pooling_over_steps_deals_the_same_rows_out_again(run_file: Path) -> None:
+    """Two steps together hold the same rows, with and without a pool; within a pool's step the lengths are alike."""
+    from taskloom.training.plan import make_plan
+    from taskloom.training.run_folder import open_run
+    from taskloom.training.steps import StepSource
+    from taskloom.training.trainer import start_trainer
+    from taskloom.workflows import prepare
+
+    rows = {}
+    for pool in (1, 2):
+        config = load_config(run_file, [f"name=pool{pool}", f"training.pool_steps={pool}"])
+        with open_run(config) as run:
+            pairs = list(prepare(config).trainable())
+            plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs])
+            trainer = start_trainer(config, run, plan, progress=Progress())
+            source = StepSource(plan, trainer.model, trainer.tokenizer, config)
+            drawn = [source.drawn(step) for step in (1, 2, 3, 4)]
+            rows[pool] = [sorted(zip(one.task.tolist(), one.place.tolist(), strict=True)) for one in drawn]
+    assert [len(step) for step in rows[2]] == [16] * 4
+    for first in (0, 2):
+        assert sorted(rows[1][first] + rows[1][first + 1]) == sorted(rows[2][first] + rows[2][first + 1])
+    assert rows[1] != rows[2]
 
 
 def test_evaluate_gives_the_scores_of_the_run(run_file: Path) -> None:

@@ -101,15 +101,22 @@ class Batcher:
 
     def micro_batches(self, drawn: Drawn) -> list[MicroBatch]:
         """Return the micro-batches of a step, shortest sequences first."""
+        lengths, sequences = self._sizes(drawn)
+        order = _by_length(drawn, lengths, sequences)
+        cuts = self._cut(lengths[order], sequences[order], at_least=self.min_micro_batches)
+        return self._assembled(drawn.take(order), cuts)
+
+    def by_length(self, drawn: Drawn) -> Array:
+        """Return the order of drawn examples by length, ties by their number of sequences, task and row."""
+        return _by_length(drawn, *self._sizes(drawn))
+
+    def _sizes(self, drawn: Drawn) -> tuple[Array, Array]:
+        """Return the longest sequence and the number of sequences of each example."""
         splits = {task: self._split(task) for task in np.unique(drawn.task).tolist()}
         places = [*zip(drawn.task.tolist(), drawn.place.tolist(), strict=True)]
         lengths = np.array([splits[task].lengths[at] for task, at in places], np.int64)
         sequences = np.array([splits[task].sequences[at] for task, at in places], np.int64)
-        if self.max_choices is not None:
-            sequences = np.minimum(sequences, self.max_choices)
-        order = np.lexsort((drawn.place, drawn.task, sequences, lengths))
-        cuts = self._cut(lengths[order], sequences[order], at_least=self.min_micro_batches)
-        return self._assembled(drawn.take(order), cuts)
+        return lengths, sequences if self.max_choices is None else np.minimum(sequences, self.max_choices)
 
     def whole_split(self, task: int, places: Array | None = None) -> Iterator[MicroBatch]:
         """Yield all rows of one task's split (or those at `places`), length-sorted; `place` restores the order."""
@@ -167,6 +174,10 @@ class Batcher:
             "weight": rows.weight, "row": rows.row, "place": drawn.place,
             "sequence_example": sequences.row, "positives": rows.positives,
         }  # fmt: skip
+
+
+def _by_length(drawn: Drawn, lengths: Array, sequences: Array) -> Array:
+    return np.lexsort((drawn.place, drawn.task, sequences, lengths))
 
 
 def _words(rows: Rows, sequences: Sequences, first_sequence: Array, tokenizer: Tokenizer) -> dict[str, Array]:

@@ -294,7 +294,10 @@ def choose_autocast(precision: str, device: torch.device) -> torch.dtype | None:
     return None
 
 
-def set_threads() -> None:
-    """Use every core that the process may run on; a container's limit is below what the machine reports."""
+def set_threads(*, share: int = 1) -> None:
+    """Use every core that the process may run on, or its part of them where `share` processes run side by side.
+
+    A container's limit is below what the machine reports.
+    """
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    torch.set_num_threads(count or 1)
+    torch.set_num_threads(max(1, (count or 1) // share))

@@ -66,7 +66,7 @@ class HeadTable:
         rows: dict[tuple[str, str], int] = {}
         heads = []
         for task in tasks:
-            names = _row_names(task)
+            names = _row_names(task["task"], task["kind"], task["labels"])
             mine = tuple(rows.setdefault((task["key"], name), len(rows)) for name in names)
             heads.append(Head(**{**task, "labels": tuple(task["labels"])}, rows=mine))
         return cls(tuple(heads))
@@ -122,17 +122,18 @@ class HeadTable:
         return cls(tuple(Head(**{**one, "labels": tuple(one["labels"]), "rows": tuple(one["rows"])}) for one in values))
 
 
-def _row_names(task: Mapping[str, Any]) -> list[str]:
-    """Return what each row of a task is called among those of its key: its normalized label, "" for the only row."""
-    labels = list(task["labels"])
-    if task["kind"] in ONE_ROW:
+def row_names(head: Head) -> list[str]:
+    """Return what each row of a head is called among those of its key: its normalized label, "" for the only row."""
+    return _row_names(head.task, head.kind, head.labels)
+
+
+def _row_names(task: str, kind: str, labels: Sequence[str]) -> list[str]:
+    if kind in ONE_ROW:
         return [""]
     names = [normalize_label(label) for label in labels]
     if len(set(names)) < len(names):
-        names = labels  # "+" and "-" normalize alike: keep them apart by their own spelling
+        names = list(labels)  # "+" and "-" normalize alike: keep them apart by their own spelling
     if not names or len(set(names)) < len(names):
         shown = ", ".join(labels) or "none"
-        raise ModelError(
-            f"Task {task['task']} has the labels {shown}. Each label must be there once, and at least one."
-        )
+        raise ModelError(f"Task {task} has the labels {shown}. Each label must be there once, and at least one.")
     return names

@@ -44,7 +44,7 @@ def save_checkpoint(
     values: Mapping[str, Any],
 ) -> Path:
     """Write `folder/step-NNNNNN` atomically and return it."""
-    final = folder / f"step-{step:06d}"
+    final = folder / step_name(step)
     temporary = folder / f"{TEMPORARY}{final.name}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -56,6 +56,11 @@ def save_checkpoint(
     os.replace(temporary, final)
     sync(folder)
     return final
+
+
+def step_name(step: int) -> str:
+    """Return the name of the folder of a step's checkpoint."""
+    return f"step-{step:06d}"
 
 
 def newest_checkpoint(folder: Path, *, warn: Callable[[str], None]) -> Checkpoint | None:

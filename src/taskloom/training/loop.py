@@ -1,81 +1,42 @@
 """The training loop: the order of events in plain sight.
 
-A step is `batch_size` examples from all tasks, cut into micro-batches. Its loss is the sum of weight x row loss over
-the whole step, divided once by the sum of weights, so the cut does not change it. Dropout in micro-batch m of a step is
-seeded by (seed, step, m): nothing random has to be saved, and a resumed run repeats an unbroken one bit for bit.
+Gradients, the check that they are finite, the update, the log; evaluation and checkpoints when their step has come.
+Loss and gradient norm are the only numbers that a step waits for. Nothing here is random, so a resumed run repeats an
+unbroken one bit for bit.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-import queue
+import dataclasses
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from types import FrameType
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from taskloom.config import TrainingConfig
 from taskloom.errors import Interrupted, TrainingFailed
-from taskloom.modeling.model import Model, Prepared
+from taskloom.modeling.model import Model
+from taskloom.training.gradients import Computation, StepBatch, StepSums, Totals, accumulate, combine
+from taskloom.training.health import Health
 from taskloom.training.optimizer import Optimizer
-
-
-@dataclass(frozen=True)
-class StepBatch:
-    """All micro-batches of one step, ready for the model, with what is known of them before any arithmetic."""
-
-    step: int
-    micro_batches: tuple[Prepared, ...]
-    examples: int
-    tokens: int
-    padded_tokens: int
-    weight: float
-    used: dict[str, Tensor]
-
-
-PARTS = ("data", "forward", "backward", "optimizer")
-
-
-@dataclass
-class Totals:
-    """Sums over the steps of a run; a checkpoint keeps them, so that a resumed run reports all of its steps."""
-
-    steps: int = 0
-    examples: int = 0
-    tokens: int = 0
-    padded_tokens: int = 0
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
-
-    @contextmanager
-    def clock(self, part: str) -> Iterator[None]:
-        """Add the time spent inside to `part`."""
-        start = time.perf_counter()
-        yield
-        self.seconds[part] += time.perf_counter() - start
-
-    def count(self, batch: StepBatch) -> None:
-        """Add one step's sizes."""
-        self.steps += 1
-        self.examples += batch.examples
-        self.tokens += batch.tokens
-        self.padded_tokens += batch.padded_tokens
+from taskloom.training.prefetch import batches_with_clock, prefetch
+from taskloom.training.ranks import Ranks
+from taskloom.training.signals import stop_requested
 
 
 @dataclass(frozen=True)
 class Events:
-    """What happens beside the arithmetic; `evaluate` and `save` are called when their step has come."""
+    """What happens beside the arithmetic; `evaluate` and `save` are called when their step has come.
+
+    `evaluate` returns whether training should end early.
+    """
 
     log: Callable[[dict[str, Any]], None]
+    warn: Callable[[str], None]
     save: Callable[[int], None]
-    evaluate: Callable[[int], None]
+    evaluate: Callable[[int], bool]
     describe: Callable[[StepBatch, int, int], str]
     """(batch, micro-batch, example) -> "task, row", for the message about a non-finite loss."""
 
@@ -87,152 +48,96 @@ def fit(
     *,
     first_step: int,
     settings: TrainingConfig,
-    seed: int,
-    device: torch.device,
-    autocast: torch.dtype | None,
+    compute: Computation,
     events: Events,
     totals: Totals,
+    health: Health,
 ) -> None:
     """Train from `first_step` (1-based) to the optimizer's last step, adding to `totals`.
 
-    Raises TrainingFailed before any update by a non-finite loss, and Interrupted after saving when asked to stop.
+    Raises TrainingFailed when several steps in a row are not finite, and Interrupted after saving when asked to stop.
     """
     steps = optimizer.steps
     model.train()
     with stop_requested() as asked, prefetch(batch_of, first_step, steps) as batches:
         for batch in batches_with_clock(batches, totals):
             step = batch.step
-            loss = accumulate(model, batch, seed=seed, device=device, autocast=autocast, totals=totals, events=events)
+            sums = accumulate(model, batch, compute=compute, totals=totals)
+            stop = combine(optimizer, batch, sums, compute=compute, stop=first_of(asked))
             with totals.clock("optimizer"):
-                norm = optimizer.clip(settings.clip)
-                if not math.isfinite(norm):
-                    raise TrainingFailed(
-                        f"Step {step}: the gradient norm is {norm}; the update was not applied. {REMEDY}"
-                    )
-                rate = optimizer.step(step, batch.used)
+                loss, norm = sums.loss(batch), optimizer.clip(settings.clip)
+                fault = health.fault(loss, norm)
+                rate = optimizer.rate(step) if fault else optimizer.step(step, batch.used)
                 optimizer.zero_grad()
             totals.count(batch)
-            events.log({"step": step, "loss": loss, "examples": batch.examples, "lr": rate, "gradient_norm": norm})
-            if settings.evaluate_every and step % settings.evaluate_every == 0 and step < steps:
-                events.evaluate(step)
+            families = sums.families()
+            events.log({"step": step, "loss": loss, "examples": batch.examples, "lr": rate, "gradient_norm": norm,
+                        "families": families} | ({"skipped": fault} if fault else {}))  # fmt: skip
+            if fault:
+                tell(fault, batch, sums, loss=loss, norm=norm, compute=compute, events=events, health=health)
+            stop = stop if compute.ranks.world > 1 else first_of(asked)  # alone, a signal during the log counts too
+            done = step == steps
+            if settings.evaluate_every and step % settings.evaluate_every == 0 and not done:
+                done = events.evaluate(step)
                 model.train()
-            if step == steps or asked or (settings.save_every and step % settings.save_every == 0):
+            if done or stop or (settings.save_every and step % settings.save_every == 0):
                 events.save(step)
-            if asked and step < steps:
-                name = signal.Signals(asked[0]).name
-                raise Interrupted(f"{name}: stopped after step {step} of {steps}, saved.", signal_number=asked[0])
-
-
-REMEDY = "Lower training.learning_rate or set training.precision=fp32, then run the same command in a new folder."
-
-
-def accumulate(
-    model: Model,
-    batch: StepBatch,
-    *,
-    seed: int,
-    device: torch.device,
-    autocast: torch.dtype | None,
-    totals: Totals,
-    events: Events,
-) -> float:
-    """Add up the gradients of all micro-batches of a step and return its loss; raises TrainingFailed if not finite."""
-    summed = 0.0
-    for number, prepared in enumerate(batch.micro_batches):
-        torch.manual_seed(dropout_seed(seed, batch.step, number))
-        with totals.clock("forward"), precision_context(device, autocast):
-            output = model(prepared.to(device))
-        loss = float(output.loss_sum.detach())
-        if not math.isfinite(loss):
-            worst = int((~torch.isfinite(output.example_loss)).nonzero()[0, 0]) if output.example_loss.numel() else 0
-            where = events.describe(batch, number, worst)
-            raise TrainingFailed(
-                f"Step {batch.step}: the loss of {where} is not finite; the update was not applied. {REMEDY}"
-            )
-        summed += loss
-        with totals.clock("backward"):
-            (output.loss_sum / batch.weight).backward()
-    return summed / batch.weight
-
-
-def dropout_seed(seed: int, step: int, micro_batch: int) -> int:
-    """Return 63 bits that depend on nothing but the arguments."""
-    digest = hashlib.sha256(f"{seed}/{step}/{micro_batch}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
-
-
-def precision_context(device: torch.device, autocast: torch.dtype | None) -> Any:
-    """Return the autocast context for `autocast`, or one that does nothing for full precision."""
-    return torch.autocast(device.type, dtype=autocast) if autocast is not None else nullcontext()
-
-
-@contextmanager
-def stop_requested() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM while inside: the step is finished and saved first. A second signal ends at once."""
-    asked: list[int] = []
-
-    def remember(number: int, _frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked  # handlers can only be set in the main thread
-        return
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def batches_with_clock(batches: Iterator[StepBatch], totals: Totals) -> Iterator[StepBatch]:
-    """Pass batches on, counting the time spent waiting for them as "data"."""
-    while True:
-        with totals.clock("data"):
-            batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch
-
-
-@contextmanager
-def prefetch(
-    batch_of: Callable[[int], StepBatch], first: int, last: int, *, ahead: int = 3
-) -> Iterator[Iterator[StepBatch]]:
-    """Make the batches of steps `first` to `last` in a thread, at most `ahead` early; errors reach the reader."""
-    ready: queue.Queue[StepBatch | BaseException | None] = queue.Queue(ahead)
-    leave = threading.Event()
-
-    def put(item: StepBatch | BaseException | None) -> None:
-        while not leave.is_set():
-            try:
-                ready.put(item, timeout=0.2)
+            if done:
                 return
-            except queue.Full:
-                continue
+            if stop:
+                name = signal.Signals(stop).name
+                raise Interrupted(f"{name}: stopped after step {step} of {steps}, saved.", signal_number=stop)
 
-    def work() -> None:
-        try:
-            for step in range(first, last + 1):
-                put(batch_of(step))
-                if leave.is_set():
-                    return
-            put(None)
-        except BaseException as error:  # noqa: BLE001  handed to the reader, which raises it
-            put(error)
 
-    def read() -> Iterator[StepBatch]:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+def first_of(asked: list[int]) -> int:
+    """Return the signal that asked to stop first, or 0."""
+    return asked[0] if asked else 0
 
-    thread = threading.Thread(target=work, daemon=True, name="batches")
-    thread.start()
+
+def tell(
+    fault: str,
+    batch: StepBatch,
+    sums: StepSums,
+    *,
+    loss: float,
+    norm: float,
+    compute: Computation,
+    events: Events,
+    health: Health,
+) -> None:
+    """Say why a step was left out, naming the rows whose loss is not finite; raises TrainingFailed for one too many."""
+    bad = [
+        events.describe(batch, number, example)
+        for number, losses in sums.example_losses
+        for example in (~torch.isfinite(losses)).nonzero()[:, 0].tolist()
+    ]
+    rows = [row for found in compute.ranks.gather({"rows": bad[:MOST_NAMED]}) for row in found["rows"]]
+    where = f"the loss of {'; '.join(rows[:MOST_NAMED])}" if rows else f"the gradient norm ({norm:.6g})"
+    if fault == "spike":
+        events.warn(f"Step {batch.step}: left out as a spike, with loss {loss:.4f} and gradient norm {norm:.4f}.")
+        return
+    events.warn(f"Step {batch.step}: {where} is not finite; the update was not applied.")
+    health.check(batch.step, where)
+
+
+MOST_NAMED = 5
+"""Rows that one message names."""
+
+
+def rehearse(model: Model, batch: StepBatch, *, compute: Computation) -> None:
+    """Compute the largest micro-batch forward and backward before the first step, and throw the gradients away.
+
+    Shapes that do not fit and memory that is too small show here, and not after hours. Raises TrainingFailed for the
+    latter, saying what to lower.
+    """
+    model.train()
+    alone = dataclasses.replace(compute, ranks=Ranks())
     try:
-        yield read()
+        accumulate(model, batch, compute=alone, totals=Totals())
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise TrainingFailed(
+            f"The longest rows ({batch.padded_tokens:,} tokens in one micro-batch) do not fit into memory ({error}). "
+            "Lower training.tokens_per_micro_batch, data.max_length or training.max_choices."
+        ) from error
     finally:
-        leave.set()
-        thread.join()
+        model.zero_grad(set_to_none=True)

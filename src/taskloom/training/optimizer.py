@@ -123,6 +123,11 @@ class Optimizer:
         yield from self.encoder.values()
         yield from self.rowwise.parameters.values()
 
+    def with_rows(self, used: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor | None]]:
+        """Return every parameter with the rows that a step uses, or None where it uses all."""
+        dense = [(parameter, used.get(name)) for name, parameter in self.encoder.items()]
+        return dense + [(parameter, used[name]) for name, parameter in self.rowwise.parameters.items()]
+
     def zero_grad(self) -> None:
         """Drop all gradients."""
         for parameter in self.all_parameters():

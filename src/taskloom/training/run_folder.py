@@ -30,9 +30,11 @@ MAY_CHANGE = (
 class RunFolder:
     """The folder of one run; `open_run` gives it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path = path
+        self.writes = writes
         self.checkpoints = path / "checkpoints"
+        self.best = path / "best"
         self.model = path / "model"
         self.predictions = path / "predictions"
         self._started = time.monotonic()
@@ -47,7 +49,9 @@ class RunFolder:
         return _read_json(self.file("results.json"))
 
     def write(self, name: str, text: str) -> None:
-        """Write a file atomically."""
+        """Write a file atomically; a process that does not write leaves it to the one that does."""
+        if not self.writes:
+            return
         path = self.file(name)
         temporary = path.with_name(f".tmp-{name}")
         temporary.write_text(text, encoding="utf-8")
@@ -97,21 +101,30 @@ class RunFolder:
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append one line to log.jsonl, with the seconds spent in the run so far."""
+        if not self.writes:
+            return
         seconds = self._seconds_before + time.monotonic() - self._started
         with self.file("log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": entry["step"], "time": round(seconds, 3)} | dict(entry)) + "\n")
 
 
 @contextmanager
-def open_run(config: RunConfig) -> Iterator[RunFolder]:
-    """Open the folder of `config`'s run for this process alone; raises CheckpointError when another one has it."""
+def open_run(config: RunConfig, *, writes: bool = True) -> Iterator[RunFolder]:
+    """Open the folder of `config`'s run for this process alone; raises CheckpointError when another one has it.
+
+    Of several processes that train together one writes, and holds the lock for all.
+    """
     path = Path(config.output.folder) / config.name
+    if not writes:
+        yield RunFolder(path, writes=False)
+        return
     path.mkdir(parents=True, exist_ok=True)
     busy = CheckpointError(f"Run {path} is in use by another process. Wait for it, or type `name=NEW_NAME`.")
     with locked(path / ".lock", busy=busy):
         run = RunFolder(path)
         run.checkpoints.mkdir(exist_ok=True)
-        remove_temporary(run.checkpoints)
+        for folder in (run.checkpoints, run.best):
+            remove_temporary(folder)
         remove_temporary(path)
         yield run
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from taskloom.config import RunConfig
 from taskloom.data.batches import Batcher, Drawn, MicroBatch
+from taskloom.data.hashing import hashed, key_of
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.modeling.model import Model, Prepared
-from taskloom.training.loop import StepBatch
+from taskloom.training.gradients import StepBatch
 from taskloom.training.plan import Plan
 
 
@@ -19,6 +23,10 @@ class StepSource:
     def __init__(self, plan: Plan, model: Model, tokenizer: Tokenizer, config: RunConfig) -> None:
         self.plan = plan
         self.model = model
+        self.pool_steps = config.training.pool_steps
+        self.seed = config.seed
+        self.families = tuple(sorted({task.family for task in plan.tasks}))
+        self.family_of_task = torch.tensor([self.families.index(task.family) for task in plan.tasks])
         self.batcher = Batcher(
             plan.stores,
             "train",
@@ -29,30 +37,53 @@ class StepSource:
             max_choices=config.training.max_choices,
             seed=config.seed,
         )
+        words = model.encoder.word_embeddings.weight
+        self.word_embeddings = next(name for name, parameter in model.named_parameters() if parameter is words)
 
     def __call__(self, step: int) -> StepBatch:
         """Return the batch of `step`, counted from 1."""
-        cut = self.batcher.micro_batches(Drawn(*self.plan.mixture.batch(step)))
+        return self._batch(step, self.batcher.micro_batches(self.drawn(step)))
+
+    def drawn(self, step: int) -> Drawn:
+        """Return the rows of a step: the mixture's own, or its part of a pool of several steps sorted by length."""
+        if self.pool_steps == 1:
+            return Drawn(*self.plan.mixture.batch(step))
+        pool, part = divmod(step - 1, self.pool_steps)
+        steps = range(pool * self.pool_steps + 1, (pool + 1) * self.pool_steps + 1)
+        drawn = [self.plan.mixture.batch(one) for one in steps]
+        rows = Drawn(*(np.concatenate(column) for column in zip(*drawn, strict=True)))
+        order = self.batcher.by_length(rows)
+        turn = np.argsort(hashed(key_of("pool", self.seed, pool), np.arange(self.pool_steps)))
+        size = len(order) // self.pool_steps
+        return rows.take(order[turn[part] * size : (turn[part] + 1) * size])
+
+    def longest(self) -> StepBatch:
+        """Return the longest rows of all tasks, as many as fit into one micro-batch: what takes the most memory."""
+        most = self.batcher.max_choices or 1
+        lengths = [split.lengths * np.minimum(split.sequences, most) for split in self.plan.train_splits]
+        task = int(np.argmax([part.max() for part in lengths]))
+        count = max(1, self.batcher.tokens_per_micro_batch // int(lengths[task].max()))
+        places = np.argsort(-lengths[task], kind="stable")[:count]
+        return self._batch(0, [self.batcher.assemble(Drawn(np.full(len(places), task), places, np.zeros_like(places)))])
+
+    def _batch(self, step: int, cut: Sequence[MicroBatch]) -> StepBatch:
         prepared = tuple(self.model.prepare(micro) for micro in cut)
         return StepBatch(
             step=step,
             micro_batches=prepared,
             examples=sum(len(micro.task) for micro in cut),
-            tokens=sum(real_tokens(micro) for micro in cut),
+            tokens=sum(micro.real_tokens for micro in cut),
             padded_tokens=sum(micro.input_ids.numel() for micro in cut),
             weight=sum(float(micro.weight.sum()) for micro in cut),
-            used=used_rows(prepared),
+            used=used_rows(prepared) | {self.word_embeddings: torch.cat([m.input_ids.flatten() for m in cut]).unique()},
+            families=self.families,
+            family_of=tuple(self.family_of_task[micro.task] for micro in cut),
         )
 
     def describe(self, batch: StepBatch, micro_batch: int, example: int) -> str:
         """Return "task, row" of one example, for an error message."""
         micro = batch.micro_batches[micro_batch].batch
         return f"task {self.plan.tasks[int(micro.task[example])].versioned}, row {int(micro.row[example])}"
-
-
-def real_tokens(batch: MicroBatch) -> int:
-    """Return how many tokens of a micro-batch are not padding."""
-    return batch.input_ids.numel() if batch.attention_mask is None else int(batch.attention_mask.sum())
 
 
 def used_rows(prepared: tuple[Prepared, ...]) -> dict[str, Tensor]:

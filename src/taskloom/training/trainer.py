@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,19 +15,48 @@ from taskloom.config import RunConfig
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.evaluation.evaluator import evaluate_task
-from taskloom.evaluation.predictions import write_predictions
+from taskloom.evaluation.predictions import Predictions, write_predictions
 from taskloom.evaluation.report import TaskReport, summarize
 from taskloom.modeling.encoder import Encoder, choose_autocast, choose_device, resolve_encoder, set_threads
 from taskloom.modeling.head_table import HeadTable
 from taskloom.modeling.model import Model
+from taskloom.modeling.warm_start import is_model_folder, warm_start
 from taskloom.progress import Bar, Progress
 from taskloom.recipes.recipe import Task
-from taskloom.training.checkpoint import Checkpoint, newest_checkpoint, remove_old, save_checkpoint
-from taskloom.training.loop import Events, Totals, fit, precision_context
+from taskloom.training.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    newest_checkpoint,
+    remove_old,
+    save_checkpoint,
+    step_name,
+)
+from taskloom.training.gradients import Computation, Speed, Totals, precision_context
+from taskloom.training.health import Health
+from taskloom.training.loop import Events, fit, rehearse
 from taskloom.training.optimizer import Optimizer, layers_of
 from taskloom.training.plan import Plan
+from taskloom.training.ranks import Ranks
 from taskloom.training.run_folder import RunFolder
 from taskloom.training.steps import StepSource
+from taskloom.training.trackers import Tracker, flat, open_trackers
+
+
+@dataclass
+class Best:
+    """The best evaluation so far by mean score, and how many came after it."""
+
+    score: float | None = None
+    step: int = 0
+    since: int = 0
+
+    def take(self, score: float | None, step: int) -> bool:
+        """Count an evaluation; returns whether it is the best."""
+        if score is None or (self.score is not None and score <= self.score):
+            self.since += 1
+            return False
+        self.score, self.step, self.since = score, step, 0
+        return True
 
 
 @dataclass
@@ -39,57 +69,84 @@ class Trainer:
     model: Model
     tokenizer: Tokenizer
     optimizer: Optimizer
-    device: torch.device
-    autocast: torch.dtype | None
+    compute: Computation
     progress: Progress
-    totals: Totals
+    totals: Totals = field(default_factory=Totals)
+    health: Health = field(default_factory=Health)
+    best: Best = field(default_factory=Best)
+    trackers: list[Tracker] = field(default_factory=list)
     step: int = 0
+    speed: Speed = field(default_factory=Speed)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the last evaluations were no better, as often as `training.early_stop` allows."""
+        return 0 < self.config.training.early_stop <= self.best.since
 
     def train(self) -> None:
         """Run the steps that are left; the state after the last one is saved."""
-        if self.step >= self.plan.steps:
-            return
-        source = StepSource(self.plan, self.model, self.tokenizer, self.config)
-        with self.progress.bar("training", self.plan.steps, done=self.step) as bar:
-            fit(
-                self.model,
-                self.optimizer,
-                source,
-                first_step=self.step + 1,
-                settings=self.config.training,
-                seed=self.config.seed,
-                device=self.device,
-                autocast=self.autocast,
-                events=Events(lambda entry: self._log(entry, bar), self._save, self._evaluate_some, source.describe),
-                totals=self.totals,
-            )
+        if self.step < self.plan.steps and not self.stopped_early:
+            source = StepSource(self.plan, self.model, self.tokenizer, self.config)
+            rehearse(self.model, source.longest(), compute=self.compute)
+            with self.progress.bar("training", self.plan.steps, done=self.step) as bar:
+                fit(
+                    self.model,
+                    self.optimizer,
+                    source,
+                    first_step=self.step + 1,
+                    settings=self.config.training,
+                    compute=self.compute,
+                    events=Events(
+                        log=lambda entry: self._log(entry, bar), warn=self.progress.say, save=self._save,
+                        evaluate=self._evaluate_some, describe=source.describe,
+                    ),
+                    totals=self.totals,
+                    health=self.health,
+                )  # fmt: skip
+        self._take_best()
+        for tracker in self.trackers:
+            tracker.close()
 
     def evaluate(
         self, *, max_rows: int | None = None, title: str = "evaluating", keep: bool = False
     ) -> dict[str, dict[str, TaskReport]]:
-        """Score every trained task on its validation split, else on test; `keep` writes per-row predictions."""
-        reports: dict[str, dict[str, TaskReport]] = {}
+        """Score every trained task on its validation split, else on test; `keep` writes per-row predictions.
+
+        Each process scores some of the tasks, whole, so that no number depends on how many there are.
+        """
+        ranks, mine = self.compute.ranks, {}
         self.model.eval()
         with self.progress.bar(title, len(self.plan.tasks)) as bar:
-            for task, store in zip(self.plan.tasks, self.plan.stores, strict=True):
-                for split in scored_splits(task, store)[:1]:
-                    with precision_context(self.device, self.autocast):
-                        report, predictions = evaluate_task(
-                            self.model,
-                            store,
-                            split,
-                            task=task,
-                            tokenizer=self.tokenizer,
-                            max_rows=max_rows,
-                            tokens_per_micro_batch=self.config.training.tokens_per_micro_batch,
-                            device=self.device,
-                            seed=self.config.seed,
-                        )
-                    reports[task.versioned] = {split: report}
+            for number, (task, store) in enumerate(zip(self.plan.tasks, self.plan.stores, strict=True)):
+                splits = scored_splits(task, store)[:1] if ranks.mine(number) else []
+                for split in splits:
+                    report, predictions = self._score(task, store, split, max_rows)
+                    mine[task.versioned] = {split: report.model_dump(mode="json")}
                     if keep:
                         write_predictions(predictions, self.run.predictions)
                 bar.advance(note=task.id)
-        return reports
+        found = {name: splits for part in ranks.gather(mine) for name, splits in part.items()}
+        return {
+            task.versioned: {
+                split: TaskReport.model_validate(report) for split, report in found[task.versioned].items()
+            }
+            for task in self.plan.tasks
+            if task.versioned in found
+        }
+
+    def _score(self, task: Task, store: TaskStore, split: str, max_rows: int | None) -> tuple[TaskReport, Predictions]:
+        with precision_context(self.compute.device, self.compute.autocast):
+            return evaluate_task(
+                self.model,
+                store,
+                split,
+                task=task,
+                tokenizer=self.tokenizer,
+                max_rows=max_rows,
+                tokens_per_micro_batch=self.config.training.tokens_per_micro_batch,
+                device=self.compute.device,
+                seed=self.config.seed,
+            )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over the state of a checkpoint."""
@@ -97,6 +154,8 @@ class Trainer:
         self.optimizer.load_state_tensors(checkpoint.optimizer)
         for name, value in checkpoint.values["totals"].items():
             setattr(self.totals, name, value)
+        self.health.restore(checkpoint.values["health"])
+        self.best = Best(**checkpoint.values["best"])
         self.step = checkpoint.step
 
     def training_figures(self) -> dict[str, Any]:
@@ -109,48 +168,79 @@ class Trainer:
             "examples_per_second": round(totals.examples / seconds, 2),
             "tokens_per_second": round(totals.tokens / seconds, 1),
             "padding_share": round(1 - totals.tokens / max(1, totals.padded_tokens), 4),
-            "peak_memory_bytes": peak_memory(self.device),
-            "precision": "bf16" if self.autocast else "fp32",
-            "device": self.device.type,
+            "peak_memory_bytes": peak_memory(self.compute.device),
+            "precision": "bf16" if self.compute.autocast else "fp32",
+            "device": self.compute.device.type,
+            "processes": self.compute.ranks.world,
+            "skipped_not_finite": self.health.not_finite,
+            "skipped_spikes": self.health.spikes,
+            "stopped_early": self.stopped_early,
+            "best_step": self.best.step,
             "seconds_by_part": {part: round(value, 3) for part, value in totals.seconds.items()},
         }
 
     def _log(self, entry: dict[str, Any], bar: Bar) -> None:
         self.step = entry["step"]
-        self.run.log({**entry, "loss": round(entry["loss"], 6), "gradient_norm": round(entry["gradient_norm"], 6)})
-        bar.advance(note=f"loss {entry['loss']:.3f}")
+        self._track({**entry, "loss": round(entry["loss"], 6), "gradient_norm": round(entry["gradient_norm"], 6)})
+        self.speed.take(self.totals)
+        bar.advance(note=f"loss {entry['loss']:.3f}, {self.speed}, {self.speed.left(self.plan.steps - self.step)}")
+
+    def _track(self, entry: Mapping[str, Any]) -> None:
+        self.run.log(entry)
+        for tracker in self.trackers:
+            tracker.log(entry["step"], flat(entry))
 
     def _save(self, step: int) -> None:
-        save_checkpoint(
-            self.run.checkpoints,
-            step=step,
-            weights=self.model.state_dict(),
-            optimizer=self.optimizer.state_tensors(),
-            values={"totals": dataclasses.asdict(self.totals)},
-        )
-        remove_old(self.run.checkpoints, keep=self.config.training.keep_checkpoints)
+        if self.compute.ranks.writes:
+            values = {"totals": dataclasses.asdict(self.totals), "health": self.health.state()}
+            save_checkpoint(
+                self.run.checkpoints,
+                step=step,
+                weights=self.model.state_dict(),
+                optimizer=self.optimizer.state_tensors(),
+                values=values | {"best": dataclasses.asdict(self.best)},
+            )
+            kept = self.config.training.keep_checkpoints
+            remove_old(self.run.checkpoints, keep=kept)
+            remove_old(self.run.best, keep=kept + 1)  # each kept checkpoint finds the best of its own time
+        self.compute.ranks.wait()
 
-    def _evaluate_some(self, step: int) -> None:
+    def _evaluate_some(self, step: int) -> bool:
+        """Score a sample of each task; returns whether training should end early."""
         summary = summarize(self.evaluate(max_rows=self.config.evaluation.max_rows, title=f"evaluating, step {step}"))
-        entry = {"step": step, "mean_score": summary.mean_score, "mean_majority": summary.mean_majority}
-        self.run.log(entry)
+        means = {kind: part.mean_score for kind, part in summary.by_kind.items()}
+        self._track({"step": step, "mean_score": summary.mean_score, "mean_majority": summary.mean_majority,
+                     "evaluation": means})  # fmt: skip
         self.progress.say(f"step {step}: mean score {summary.mean_score}, trivial answer {summary.mean_majority}")
+        is_best = self.best.take(summary.mean_score, step)
+        if is_best and self.config.training.best_checkpoint and self.compute.ranks.writes:
+            save_checkpoint(self.run.best, step=step, weights=self.model.state_dict(), optimizer={}, values={})
+        if self.stopped_early:
+            self.progress.say(
+                f"stopping early: no better mean score than {self.best.score} of step {self.best.step} in "
+                f"{self.best.since} evaluations"
+            )
+        return self.stopped_early
+
+    def _take_best(self) -> None:
+        """With `training.best_checkpoint`, end with the weights of the best evaluation, the last step's among them."""
+        if not self.config.training.best_checkpoint:
+            return
+        self._evaluate_some(self.step)
+        self.compute.ranks.wait()
+        self.model.load_state_dict(load_checkpoint(self.run.best / step_name(self.best.step)).weights)
+        self.progress.say(f"best checkpoint: step {self.best.step}, mean score {self.best.score}")
 
 
-def start_trainer(config: RunConfig, run: RunFolder, plan: Plan, *, progress: Progress) -> Trainer:
+def start_trainer(
+    config: RunConfig, run: RunFolder, plan: Plan, *, progress: Progress, ranks: Ranks | None = None
+) -> Trainer:
     """Build the model of a plan and restore the newest checkpoint, if there is one."""
-    set_threads()
+    ranks = ranks or Ranks()
+    set_threads(share=ranks.local_world)
     device = choose_device(config.training.device)
     folder = resolve_encoder(config.encoder)
-    encoder = Encoder.open(folder, seed=config.seed, attention=config.model.attention)
-    model = Model(
-        encoder,
-        head_table(plan.tasks, plan.stores, plan.keys),
-        seed=config.seed,
-        task_embedding_drop=config.model.task_embedding_drop,
-        loss_scaling=config.model.loss_scaling,
-        label_smoothing=config.training.label_smoothing,
-    ).to(device)
+    model = build_model(config, plan, folder, progress=progress).to(device)
     named = {name: parameter for name, parameter in model.named_parameters() if name.startswith("encoder.")}
     optimizer = Optimizer(
         encoder=named,
@@ -159,15 +249,36 @@ def start_trainer(config: RunConfig, run: RunFolder, plan: Plan, *, progress: Pr
         settings=config.training,
         steps=plan.steps,
     )
-    autocast = choose_autocast(config.training.precision, device)
-    tokenizer = Tokenizer.open(folder)
-    trainer = Trainer(config, run, plan, model, tokenizer, optimizer, device, autocast, progress, Totals())
+    compute = Computation(config.seed, device, choose_autocast(config.training.precision, device), ranks)
+    trainer = Trainer(config, run, plan, model, Tokenizer.open(folder), optimizer, compute, progress)
+    trainer.health.skip_spikes = config.training.skip_spikes
     checkpoint = newest_checkpoint(run.checkpoints, warn=progress.say)
     if checkpoint is not None:
         trainer.restore(checkpoint)
         progress.say(f"continuing after step {checkpoint.step} of {plan.steps}")
-    run.resume_log(trainer.step)
+    if ranks.writes:
+        run.resume_log(trainer.step)
+        trainer.trackers = open_trackers(
+            config.output.track, folder=run.path, name=config.name, config=config.model_dump(mode="json"),
+            step=trainer.step,
+        )  # fmt: skip
     return trainer
+
+
+def build_model(config: RunConfig, plan: Plan, folder: Path, *, progress: Progress) -> Model:
+    """Return the untrained model of a plan; from a taskloom model folder its heads and embeddings are taken over."""
+    encoder = Encoder.open(folder, seed=config.seed, attention=config.model.attention)
+    model = Model(
+        encoder,
+        head_table(plan.tasks, plan.stores, plan.keys),
+        seed=config.seed,
+        task_embedding_drop=config.model.task_embedding_drop,
+        loss_scaling=config.model.loss_scaling,
+        label_smoothing=config.training.label_smoothing,
+    )
+    if is_model_folder(folder):
+        progress.say(warm_start(model, folder))
+    return model
 
 
 def head_table(tasks: Sequence[Task], stores: Sequence[TaskStore], keys: Sequence[str]) -> HeadTable:
