@@ -212,6 +212,25 @@ def test_module_is_the_same_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer.stdout == expected
 
 
+def test_train_dry_run_prints_the_plan(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shares that add up, who shares a head, tokens and padding, parameters, memory and time; no run folder."""
+    monkeypatch.chdir(tmp_path)
+    tasks = '["builtin/label_nli", "builtin/quantifier_nli", "builtin/agreement"]'
+    (tmp_path / "run.toml").write_text(
+        f'encoder = "{tiny_bert}"\n[data]\ntasks = {tasks}\nmax_rows = 60\nmax_length = 64\n'
+        "[training]\nbatch_size = 12\nsteps = 30\n"
+    )
+    code, out, _ = run(capsys, "train", "run.toml", "--dry-run")
+    assert code == 0
+    shares = [float(line.split("%")[0]) for line in out.splitlines() if "@1" in line and "%" in line]
+    assert sum(shares) == pytest.approx(100, abs=0.1)
+    for expected in ("180 train rows, 30 steps of 12", "heads", "padding", "parameters: ", "s a step, memory"):
+        assert expected in out
+    assert [file.name for file in tmp_path.iterdir()] == ["run.toml"]
+
+
 def test_dry_run_prints_a_file_that_loads(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,7 +240,7 @@ def test_dry_run_prints_a_file_that_loads(
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "run.toml"
     path.write_text('encoder = "minilm"\n[data]\ntasks = ["builtin/*"]\n')
-    code, out, _ = run(capsys, "train", "run.toml", "training.steps=7", "--dry-run")
+    code, out, _ = run(capsys, "prepare", "run.toml", "training.steps=7", "--dry-run")
     assert code == 0
     assert "# builtin/" in out
     resolved = tmp_path / "resolved.toml"

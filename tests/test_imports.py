@@ -32,7 +32,7 @@ training.gradients training.prefetch training.signals training.loop training.pla
 training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.predictor
 reporting.task_list reporting.card
-listing showing checking workflows quickstart cli
+listing showing checking workflows planning quickstart cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}

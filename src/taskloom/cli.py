@@ -177,7 +177,7 @@ def train(
     run_file: RunFile,
     overrides: Overrides = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved file and the tasks, and stop.")
+        bool, typer.Option("--dry-run", help="Prepare, try a few steps, print the plan, and stop.")
     ] = False,
 ) -> None:
     """Train, evaluate and write the run folder.
@@ -186,11 +186,11 @@ def train(
     it is.
     """
     config = _config(run_file, overrides)
-    if dry_run:
-        _dry_run(config)
-        return
-    from taskloom import progress, workflows
+    from taskloom import planning, progress, workflows
 
+    if dry_run:
+        _print_lines(planning.plan_lines(config, progress=progress.for_stream()))
+        return
     run = workflows.train(config, progress=progress.for_stream())
     _print_results(run.results)
     print(f"run folder: {run.folder}\nmodel:      {run.folder / 'model'}")

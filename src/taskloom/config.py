@@ -114,12 +114,16 @@ class TrainingConfig(_Section):
     """Largest norm of a step's gradient. 0: no limit."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Part of the probability that training spreads over all labels of a row."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced` weighs the rows of a classification task by the inverse frequency of their class among its train rows,
+    so that every class counts as much as any other of the task; the task's weight as a whole stays."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """`auto` is bf16 where the hardware has it."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """`auto` is cuda, else mps, else cpu."""
     compile: bool = False
-    """Compile the encoder. Not built yet: `true` is refused."""
+    """Compile the encoder's layers with torch.compile: faster steps after a minute or two of compiling. On CPUs it
+    needs a C++ compiler."""
     pool_steps: Count = 1
     """Steps whose rows are sorted by length together and dealt out again, to pad less. Above 1 it changes which rows
     share a step: short ones with short ones."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import RunConfig
-from taskloom.errors import ConfigError, DataError, ModelError, RecastError, SourceError, UserError
+from taskloom.errors import DataError, ModelError, RecastError, SourceError, UserError
 from taskloom.progress import Progress
 from taskloom.recipes.own import own_recasts, own_task
 from taskloom.recipes.recipe import Task
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from taskloom.evaluation.report import RunReport
     from taskloom.inference.predictor import Model as Predictor
     from taskloom.training.trainer import Trainer
-
-NOT_BUILT = {
-    "training.compile": False,
-}
-"""Keys whose feature does not exist yet, with the only value that is accepted: no setting is ignored in silence."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +70,6 @@ class Run:
 
 def choose(config: RunConfig) -> Selection:
     """Return the tasks that a configuration selects, one's own first, recasts last."""
-    for key, allowed in NOT_BUILT.items():
-        section, name = key.split(".")
-        given = getattr(getattr(config, section), name)
-        if given != allowed:
-            raise ConfigError(
-                f"{key} = {given!r} is not built yet. Allowed: {allowed!r}. Take the key out of the run file."
-            )
     own = tuple(own_task(entry) for entry in config.task)
     own_forms = {task.id: own_recasts(entry) for task, entry in zip(own, config.task, strict=True)}
     return select(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,9 @@ from torch import Tensor
 from taskloom.config import RunConfig
 from taskloom.data.batches import Batcher, Drawn, MicroBatch
 from taskloom.data.hashing import hashed, key_of
+from taskloom.data.rows import CLASSES
 from taskloom.data.tokenizer import Tokenizer
+from taskloom.modeling.head_table import HeadTable
 from taskloom.modeling.model import Model, Prepared
 from taskloom.training.gradients import StepBatch
 from taskloom.training.plan import Plan
@@ -37,6 +40,8 @@ class StepSource:
             max_choices=config.training.max_choices,
             seed=config.seed,
         )
+        balanced = config.training.class_weights == "balanced"
+        self.class_weights = balanced_weights(plan, model.table) if balanced else None
         words = model.encoder.word_embeddings.weight
         self.word_embeddings = next(name for name, parameter in model.named_parameters() if parameter is words)
 
@@ -67,6 +72,8 @@ class StepSource:
         return self._batch(0, [self.batcher.assemble(Drawn(np.full(len(places), task), places, np.zeros_like(places)))])
 
     def _batch(self, step: int, cut: Sequence[MicroBatch]) -> StepBatch:
+        if self.class_weights is not None:
+            cut = [self._weighed(micro, self.class_weights) for micro in cut]
         prepared = tuple(self.model.prepare(micro) for micro in cut)
         return StepBatch(
             step=step,
@@ -80,10 +87,29 @@ class StepSource:
             family_of=tuple(self.family_of_task[micro.task] for micro in cut),
         )
 
+    def _weighed(self, micro: MicroBatch, class_weights: Tensor) -> MicroBatch:
+        first = torch.from_numpy(self.model.table.starts)[micro.task]
+        factor = class_weights[first + micro.label.clamp(min=0)]
+        return dataclasses.replace(micro, weight=micro.weight * torch.where(micro.kind == CLASSES, factor, 1.0))
+
     def describe(self, batch: StepBatch, micro_batch: int, example: int) -> str:
         """Return "task, row" of one example, for an error message."""
         micro = batch.micro_batches[micro_batch].batch
         return f"task {self.plan.tasks[int(micro.task[example])].versioned}, row {int(micro.row[example])}"
+
+
+def balanced_weights(plan: Plan, table: HeadTable) -> Tensor:
+    """Return a weight for each label of each task, one task after the other (fp32).
+
+    It is rows / (classes x rows of the class) for classification, as in scikit-learn, and 1 for the other kinds.
+    """
+    weights = torch.ones(len(table.flat_rows))
+    for place, (store, split) in enumerate(zip(plan.stores, plan.train_splits, strict=True)):
+        if store.kind == "classification":
+            counts = np.bincount(split.labels, minlength=len(store.labels))
+            balanced = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+            weights[table.starts[place] : table.starts[place + 1]] = torch.from_numpy(balanced).float()
+    return weights
 
 
 def used_rows(prepared: tuple[Prepared, ...]) -> dict[str, Tensor]:

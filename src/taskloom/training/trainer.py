@@ -276,6 +276,8 @@ def build_model(config: RunConfig, plan: Plan, folder: Path, *, progress: Progre
         loss_scaling=config.model.loss_scaling,
         label_smoothing=config.training.label_smoothing,
     )
+    if config.training.compile:
+        encoder.compile_layers()
     if is_model_folder(folder):
         progress.say(warm_start(model, folder))
     return model
