@@ -137,6 +137,16 @@ def test_every_node_is_computed() -> None:
     assert set(COMPUTE) == vocabulary
 
 
+def test_empty_texts_take_no_line() -> None:
+    """An empty or blank part of Lines leaves no empty line, wherever it stands; a null part makes the text null."""
+    table = pa.table({"title": ["Good", "", " ", "", None], "text": ["Buy it.", "Buy it.", "Buy it.", "", "Buy it."]})
+    schema = schema_from_features({"title": TEXT, "text": TEXT})
+    assert column(Lines("title", "text"), table, schema).to_pylist() == [
+        "Good\nBuy it.", "Buy it.", "Buy it.", "", None,
+    ]  # fmt: skip
+    assert column(Lines("text", "title"), table, schema).to_pylist()[1] == "Buy it."
+
+
 def test_class_ids_read_as_names_in_texts() -> None:
     """A ClassLabel in a text is its name; an id of -1 is null, not the last name."""
     assert text_column("label", ROWS, SCHEMA).to_pylist() == ["no", "yes", None]

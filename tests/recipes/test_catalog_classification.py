@@ -310,6 +310,33 @@ def test_trained_hate_sets_share_one_head() -> None:
         assert [name for name in ours if name] == list(names)
 
 
+def test_csv_quotes_and_line_breaks_are_no_part_of_the_text(tmp_path: Path) -> None:
+    """PragmEval's texts lose the quotes of their csv files, tweets of the emotion set their written-out line breaks."""
+    scale = {"sentence": TEXT, "label": ClassLabel(names=["low", "high"])}
+    made = canonical(
+        tmp_path, "pragmeval/emobank-dominance/single_input", scale,
+        train=[{"sentence": '"""okay,"" she said."', "label": 1}, {"sentence": "okay.", "label": 0}],
+    )  # fmt: skip
+    assert [row["text"] for row in rows_of(made)] == ['"okay," she said.', "okay."]
+    pairs = {"sentence1": TEXT, "sentence2": TEXT, "label": ClassLabel(names=["notsarc", "sarc"])}
+    made = canonical(
+        tmp_path, "pragmeval/sarcasm/pairs", pairs,
+        train=[{"sentence1": '"a ""big"" fan"', "sentence2": '"""sure"""', "label": 1}],
+    )  # fmt: skip
+    assert [(row["text"], row["pair"]) for row in rows_of(made)] == [('a "big" fan', '"sure"')]
+    tweet = {"text": TEXT, "label": ClassLabel(names=["anger", "joy", "optimism", "sadness"])}
+    made = canonical(tmp_path, "tweet_eval/emotion", tweet, train=[{"text": "Gone\\n\\nfor good", "label": 3}])
+    assert [row["text"] for row in rows_of(made)] == ["Gone\n\nfor good"]
+
+
+def test_a_review_without_a_title_starts_with_its_content(tmp_path: Path) -> None:
+    """No empty first line stands where a title is empty."""
+    features = {"label": ClassLabel(names=["negative", "positive"]), "title": TEXT, "content": TEXT}
+    rows = [{"label": 1, "title": "", "content": "Fine."}, {"label": 1, "title": "Wow", "content": "Fine."}]
+    made = canonical(tmp_path, "amazon_polarity/amazon_polarity", features, train=rows)
+    assert [row["text"] for row in rows_of(made)] == ["Fine.", "Wow\nFine."]
+
+
 @pytest.mark.mirror
 @pytest.mark.parametrize("task_id", TASKS)
 def test_real_rows_load(task_id: str, mirror: Path) -> None:

@@ -123,3 +123,12 @@ def test_every_source_has_an_owner_or_a_reason() -> None:
     """The hub refuses names without an owner: only tasks out of training, and what is read from a mirror, lack one."""
     bare = {task.id for task in COLLECTION if "/" not in _place(task) and not task.defect}
     assert bare == set()
+
+
+def test_word_relations_are_named_without_a_direction_that_is_not_known() -> None:
+    """The sets differ in which of the two words is the part or the kind: no class is called by one of them."""
+    tasks = [task for task in COLLECTION if task.id.startswith("lexical_relation_classification/")]
+    names = {ours for task in tasks for _, ours in getattr(task.kind, "names", ())}
+    assert len(tasks) == 5
+    assert "part and whole" in names
+    assert names & {"part", "whole", "hyponym"} == set()

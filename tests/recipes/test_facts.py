@@ -60,7 +60,7 @@ def test_every_set_of_the_collection_has_its_entry() -> None:
     """Each citation key of the 420 resolves to a BibTeX entry; the tasks without a key are these."""
     assert without_entry(OF_2022) == []
     assert {task.id for task in OF_2022 if task.citation is None} == {
-        "gpt3_nli", "enfever_nli", "contrast_nli", "quora", "EffectiveFeedbackStudentWriting", "promptSentiment",
+        "gpt3_nli", "enfever_nli", "contrast_nli", "EffectiveFeedbackStudentWriting", "promptSentiment",
         "promptNLI", "promptSpoke", "promptProficiency", "promptGrammar", "promptCoherence",
     }  # fmt: skip
 

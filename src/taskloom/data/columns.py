@@ -10,6 +10,7 @@ import hashlib
 import re
 import string
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -89,8 +90,17 @@ def _template(node: nodes.Template, table: pa.Table, schema: Schema) -> pa.Array
 
 
 def _lines(node: nodes.Lines, table: pa.Table, schema: Schema) -> pa.Array:
-    parts = [text_column(field, table, schema) for field in node.fields]
-    return pc.binary_join_element_wise(*parts, "\n", null_handling="emit_null")
+    return reduce(_below, (text_column(field, table, schema) for field in node.fields))
+
+
+def _below(above: pa.Array, text: pa.Array) -> pa.Array:
+    """`text` on a line of its own below `above`; whichever of the two is blank takes no line."""
+    both = pc.binary_join_element_wise(above, text, "\n", null_handling="emit_null")
+    return pc.if_else(_blank(above), text, pc.if_else(_blank(text), above, both))
+
+
+def _blank(texts: pa.Array) -> pa.Array:
+    return pc.equal(pc.utf8_trim_whitespace(texts), "")
 
 
 def _listed(node: nodes.Listed, table: pa.Table, schema: Schema) -> pa.Array:

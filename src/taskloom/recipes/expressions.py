@@ -265,7 +265,11 @@ class Cases(Expression):
 
 @dataclass(frozen=True, init=False)
 class Lines(Expression):
-    """Several text fields, one below the other: Lines("context", Cases("question", {...}))."""
+    """Several text fields, one below the other: Lines("context", Cases("question", {...})).
+
+    A field with an empty text takes no line (a review without a title starts with its content); a null one makes the
+    text null.
+    """
 
     fields: tuple[Field, ...]
 

@@ -66,6 +66,15 @@ def _unescaped(text: str) -> str:
     return text.replace('\\""', '"').replace('\\"', '"').replace("\\n", "\n")
 
 
+_CSV_FIELD = re.compile(r'"((?:[^"]|"")*)"', re.DOTALL)
+
+
+def _unquoted(text: str) -> str:
+    """The text of a csv field that was written with its quotes: '"a ""big"" fan"' -> 'a "big" fan'."""
+    field = _CSV_FIELD.fullmatch(text)
+    return field[1].replace('""', '"') if field else text
+
+
 _MARK = " [SEP] "
 
 
@@ -159,6 +168,7 @@ FUNCTIONS: Mapping[str, ColumnFunction] = {
     "marked_word": ColumnFunction(_rowwise(_marked_word), Text()),
     "edited": ColumnFunction(_rowwise(_edited), Text()),
     "unescaped": ColumnFunction(_rowwise(_unescaped), Text()),
+    "unquoted": ColumnFunction(_rowwise(_unquoted), Text()),
     "before_mark": ColumnFunction(_rowwise(_before_mark), Text()),
     "after_mark": ColumnFunction(_rowwise(_after_mark), Text()),
     "first_question": ColumnFunction(_rowwise(_first_question), Text()),

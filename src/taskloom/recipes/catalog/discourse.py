@@ -2,19 +2,24 @@
 
 Ten PragmEval sets call their classes low and high; here the names say what is low or high, so that no two of them share
 a head. Utterances come without their dialogue (the sources have no column for it): acts that only context can tell
-apart stay ambiguous, which is why the 51 acts of mrda are left out of training.
+apart stay ambiguous, which is why the 51 acts of mrda are left out of training. PragmEval keeps the quotes of the csv
+files it was made from (a fifth of the texts of EmoBank and sarcasm): version 2 takes them off.
 """
 
 from __future__ import annotations
 
 from taskloom.recipes.catalog.grounds import MAPPING
-from taskloom.recipes.expressions import Lines
+from taskloom.recipes.expressions import Function, Lines
 from taskloom.recipes.recipe import Classification, Defect, Held, Hub, Splits, Task
 
 _ALL = Splits(train="train", validation="validation", test="test")
 _LOW_VALUE = Defect("low_value", "median split of mean ratings, covered by other sentiment and emotion tasks")
 _NO_CONTEXT = Defect("unsound", "utterances without their dialogue; a fifth of the labels is doubted")
 
+_SENTENCE, _FIRST, _SECOND = (Function("unquoted", (column,)) for column in ("sentence", "sentence1", "sentence2"))
+_SCALE_CITATIONS = {
+    "squinky": "lahiri2015squinky", "emobank": "buechel2017emobank", "persuasiveness": "carlile2018persuasiveness",
+}  # fmt: skip
 _SCALES = (  # config, ending of the id, what is low or high, question, family, defect
     ("squinky-formality", "single_input", "formality", "Is the sentence formal?", "discourse", None),
     ("squinky-implicature", "single_input", "implicature", "Does the sentence imply much?", "discourse", None),
@@ -60,7 +65,7 @@ _PAIRS = (  # config, names (None: the source's own), question, citation
     ),
     (
         "persuasiveness-claimtype", {"Value": "claim of value", "Fact": "claim of fact", "Policy": "claim of policy"},
-        "Is the claim about a value, a fact or a policy?", "carlile2018persuasiveness",
+        "Is the second text a claim about a value, a fact or a policy?", "carlile2018persuasiveness",
     ),
     (
         "persuasiveness-premisetype",
@@ -69,7 +74,7 @@ _PAIRS = (  # config, names (None: the source's own), question, citation
             "common_knowledge": "common knowledge", "statistics": "statistics", "analogy": "analogy",
             "definition": "definition", "real_example": "real example",
         },
-        "What kind of premise is used?", "carlile2018persuasiveness",
+        "What kind of premise is the second text?", "carlile2018persuasiveness",
     ),
 )  # fmt: skip
 _SINGLE = (  # config, names, defect, question, citation
@@ -106,28 +111,28 @@ _ACTS = (  # config, names, license, use
 TASKS = (
     *(
         Task(
-            id=f"pragmeval/{config}/{ending}", source=Hub("sileod/pragmeval", config), splits=_ALL, defect=defect,
+            id=f"pragmeval/{config}/{ending}", version=2, source=Hub("sileod/pragmeval", config), splits=_ALL,
             kind=Classification(
-                text="sentence" if ending == "single_input" else "sentence1",
-                pair=None if ending == "single_input" else "sentence2",
+                text=_SENTENCE if ending == "single_input" else _FIRST,
+                pair=None if ending == "single_input" else _SECOND,
                 label="label", names={"low": f"low {scale}", "high": f"high {scale}"},
             ),
-            question=question, family=family, citation="sileo2022pragmeval",
+            question=question, family=family, defect=defect, citation=_SCALE_CITATIONS[config.partition("-")[0]],
         )
         for config, ending, scale, question, family, defect in _SCALES
     ),
     *(
         Task(
-            id=f"pragmeval/{config}/pairs", source=Hub("sileod/pragmeval", config), splits=_ALL,
-            kind=Classification(text="sentence1", pair="sentence2", label="label", names=names),
+            id=f"pragmeval/{config}/pairs", version=2, source=Hub("sileod/pragmeval", config), splits=_ALL,
+            kind=Classification(text=_FIRST, pair=_SECOND, label="label", names=names),
             question=question, family="discourse", citation=citation,
         )
         for config, names, question, citation in _PAIRS
     ),
     *(
         Task(
-            id=f"pragmeval/{config}/single_input", source=Hub("sileod/pragmeval", config), splits=_ALL,
-            kind=Classification(text="sentence", label="label", names=names), defect=defect,
+            id=f"pragmeval/{config}/single_input", version=2, source=Hub("sileod/pragmeval", config), splits=_ALL,
+            kind=Classification(text=_SENTENCE, label="label", names=names), defect=defect,
             question=question, family="discourse", citation=citation,
         )
         for config, names, defect, question, citation in _SINGLE

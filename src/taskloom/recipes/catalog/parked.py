@@ -29,7 +29,7 @@ _NEWS = (  # config, splits, reason, question
     (
         "bypublisher",
         Splits(train="train", validation="validation"),
-        "labels belong to publishers, not to articles",
+        "covered by the article-level set; its labels belong to publishers, not to articles",
         "Does the article come from a hyperpartisan publisher?",
     ),
 )
@@ -55,7 +55,7 @@ TASKS = (
             label="is_duplicate", names={"False": "not_equivalent", "True": "equivalent"},
         ),
         defect=Defect("duplicate", "the questions of glue/qqp, its validation and test rows among them"),
-        question="Do the two questions ask the same thing?", family="paraphrase",
+        question="Do the two questions ask the same thing?", family="paraphrase", citation="iyer2017qqp",
     ),
     *(
         Task(

@@ -33,7 +33,7 @@ _LINGUISTIC = (  # config, names (None: the source's own), question
 )
 _LINGUISTIC_DEFECTS = (
     ("word_content", "impractical", "a thousand classes", "Which of 1,000 target words occurs in the sentence?"),
-    ("sentence_length", "unsound", "the bins follow an unknown tokenization", "In which range is the length?"),
+    ("sentence_length", "unsound", "the bins follow an unknown tokenization", "In which range is its length?"),
 )
 
 TASKS = (

@@ -52,7 +52,7 @@ TASKS = (
         family="science", citation="tafjord2018quarel",
     ),
     Task(
-        id="sciq", source=Hub("allenai/sciq"),
+        id="sciq", version=2, source=Hub("allenai/sciq"),  # 2: no empty first line where there is no support
         kind=MultipleChoice(
             prompt=Lines("support", "question"), label=Constant(0),
             choices=Shuffled(Listed("correct_answer", "distractor1", "distractor2", "distractor3")),

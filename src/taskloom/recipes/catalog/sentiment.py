@@ -56,7 +56,8 @@ TASKS = (
         question="Is the review negative or positive?", family="sentiment", citation="kaushik2020cad",
     ),
     Task(
-        id="amazon_polarity/amazon_polarity", source=Hub("fancyzhx/amazon_polarity", "amazon_polarity"),
+        id="amazon_polarity/amazon_polarity", version=2,  # 2: no empty first line where the title is empty
+        source=Hub("fancyzhx/amazon_polarity", "amazon_polarity"),
         kind=Classification(text=Lines("title", "content"), label="label", names=_TWO),
         splits=Splits(train="train", test="test"),
         question="Is the review negative or positive?",

@@ -6,7 +6,7 @@ carry two labels. So they can share the head of against, favor and neither.
 
 from __future__ import annotations
 
-from taskloom.recipes.expressions import Above, Template
+from taskloom.recipes.expressions import Above, Function, Template
 from taskloom.recipes.recipe import Classification, Hub, Multilabel, Splits, Task
 
 _ALL = Splits(train="train", validation="validation", test="test")
@@ -39,6 +39,8 @@ _SINGLE = (  # config, family, names (None: the source's own), question, citatio
         "Which emoji was attached to the tweet?", "barbieri2018emoji",
     ),
 )  # fmt: skip
+_TEXTS = {"emotion": Function("unescaped", ("text",))}  # a twentieth of its tweets write line breaks as \n
+_VERSIONS = {"emotion": 2}
 _STANCES = (  # config, topic
     ("abortion", "legalization of abortion"),
     ("atheism", "atheism"),
@@ -50,8 +52,8 @@ _STANCES = (  # config, topic
 TASKS = (
     *(
         Task(
-            id=f"tweet_eval/{config}", source=Hub("cardiffnlp/tweet_eval", config), splits=_ALL,
-            kind=Classification(text="text", label="label", names=names),
+            id=f"tweet_eval/{config}", version=_VERSIONS.get(config, 1), source=Hub("cardiffnlp/tweet_eval", config),
+            kind=Classification(text=_TEXTS.get(config, "text"), label="label", names=names), splits=_ALL,
             question=question, family=family, citation=citation,
         )
         for config, family, names, question, citation in _SINGLE
