@@ -23,6 +23,7 @@ recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.gene
 recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
 data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize data.truth
 data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.recast
+data.shingles data.overlap
 data.mixture data.rows data.matrices data.batches
 modeling.rows modeling.encoder modeling.head_table modeling.heads modeling.model
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
@@ -30,7 +31,7 @@ evaluation.scoring evaluation.evaluator evaluation.table
 training.optimizer training.checkpoint training.run_folder training.loop training.plan training.steps training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.predictor
 reporting.task_list reporting.card
-listing showing checking workflows quickstart cli
+listing showing checking overlapping workflows quickstart cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}
@@ -135,6 +136,7 @@ def test_rooms_are_empty_at_the_door() -> None:
             "cli",
             "listing",
             "checking",
+            "overlapping",
             "workflows",
             "quickstart",
             "__main__",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from taskloom.config import RunConfig
-from taskloom.data.batches import Batcher, Drawn, MicroBatch
+from taskloom.data.batches import Batcher, MicroBatch
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.modeling.model import Model, Prepared
 from taskloom.training.loop import StepBatch
@@ -32,7 +32,7 @@ class StepSource:
 
     def __call__(self, step: int) -> StepBatch:
         """Return the batch of `step`, counted from 1."""
-        cut = self.batcher.micro_batches(Drawn(*self.plan.mixture.batch(step)))
+        cut = self.batcher.micro_batches(self.plan.drawn(step))
         prepared = tuple(self.model.prepare(micro) for micro in cut)
         return StepBatch(
             step=step,
