@@ -30,6 +30,7 @@ SURFACE = {
     ],
     "show": ["--rows", "TASK"],
     "check": ["--no-data", "--write-stats", "PATTERNS"],
+    "overlap": ["--against", "--json", "--threshold", "OVERRIDES", "RUN_FILE"],
     "prepare": ["--dry-run", "OVERRIDES", "RUN_FILE"],
     "train": ["--dry-run", "OVERRIDES", "RUN_FILE"],
     "evaluate": ["--split", "--tasks", "PATH"],

@@ -23,6 +23,7 @@ recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.gene
 recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
 data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize data.truth
 data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.recast
+data.shingles data.overlap
 data.mixture data.rows data.matrices data.batches
 modeling.rows modeling.dropout modeling.encoder modeling.head_table modeling.heads modeling.model modeling.warm_start
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
@@ -32,7 +33,7 @@ training.gradients training.prefetch training.signals training.loop training.pla
 training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.predictor
 reporting.task_list reporting.card
-listing showing checking workflows planning quickstart cli
+listing showing checking overlapping workflows planning quickstart cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}
@@ -137,6 +138,7 @@ def test_rooms_are_empty_at_the_door() -> None:
             "cli",
             "listing",
             "checking",
+            "overlapping",
             "workflows",
             "quickstart",
             "__main__",

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -148,6 +148,35 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command(epilog="\b\nExample: taskloom overlap run.toml --against 'mmlu/*'")
+def overlap(
+    run_file: RunFile,
+    overrides: Overrides = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Further tasks whose validation and test rows are looked for."),
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="Jaccard similarity from which rows are near duplicates.")] = 0.8,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Compare what is trained on with what is evaluated.
+
+    Reports exact and near duplicates of train rows among validation and test rows, by pair of tasks. Training leaves
+    them out unless data.drop_overlap is false.
+    """
+    config = _config(run_file, overrides)
+    from taskloom import overlapping, progress, workflows
+
+    started = time.monotonic()
+    report = workflows.find_overlap(
+        config, against=tuple(against or ()), threshold=threshold, progress=progress.for_stream()
+    )
+    if as_json:
+        print(json.dumps(report.to_json(), ensure_ascii=False, indent=1))
+        return
+    _print_lines(overlapping.report_lines(report, seconds=time.monotonic() - started))
+
+
 @app.command(epilog="\b\nExample: taskloom prepare run.toml data.max_rows=1000")
 def prepare(
     run_file: RunFile,
@@ -168,7 +197,7 @@ def prepare(
 
     report = workflows.prepare(config, progress=progress.for_stream())
     for store in report.stores:
-        print(_prepared_line(store))
+        print(_prepared_line(store, report.rows(store)))
     print(f"{len(report.stores)} tasks prepared, {len(report.failed)} failed", file=sys.stderr)
 
 
@@ -334,9 +363,10 @@ def _dry_run(config: RunConfig) -> None:
         print(f"{task_id} is named in data.tasks and left out by data.exclude or data.license_use.", file=sys.stderr)
 
 
-def _prepared_line(store: TaskStore) -> str:
-    rows = ", ".join(f"{split} {len(rows)}" for split, rows in store.splits.items())
+def _prepared_line(store: TaskStore, used: Mapping[str, int]) -> str:
+    rows = ", ".join(f"{split} {count}" for split, count in used.items())
     unused = sum((Counter(reasons) for reasons in store.unused.values()), Counter[str]())
+    unused["in_evaluated_rows"] = sum(map(len, store.splits.values())) - sum(used.values())
     left_out = ", ".join(f"{count} {reason}" for reason, count in unused.items() if count)
     return f"{store.task}: {rows}" + (f" (unused: {left_out})" if left_out else "")
 

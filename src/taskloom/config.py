@@ -60,7 +60,8 @@ class DataConfig(_Section):
     """Further tasks made of the chosen classification and multilabel tasks, trained beside them as `ID+FORM`:
     `label-nli`, `multiple-choice`, `instruction`; see the recipe guide."""
     drop_overlap: bool = True
-    """Leave out train rows that also stand in a row that is evaluated (not done yet in this version)."""
+    """Leave out train rows that are exact or near duplicates of a validation or test row of any task of the run, but
+    for rows of fewer than three words; `taskloom overlap` shows them."""
     on_error: Literal["report", "stop"] = "report"
     """A task that cannot be prepared: `report` it and go on with the others, or `stop`."""
 

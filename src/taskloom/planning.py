@@ -47,7 +47,7 @@ def plan_lines(config: RunConfig, *, progress: Progress | None = None) -> Iterat
     progress = progress or Progress()
     preparation = prepare(config, progress=progress)
     pairs = list(preparation.trainable())
-    plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs])
+    plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs], preparation.left_out_rows)
     yield from task_lines(plan)
     yield from head_lines(plan)
     for task, reason in preparation.left_out().items():
@@ -70,10 +70,10 @@ def task_lines(plan: Plan) -> Iterator[str]:
     shares = plan.mixture.shares
     examples = plan.steps * plan.mixture.batch_size
     yield f"{'share':>7}  {'rows':>7}  {'epochs':>6}  task"
-    for task, split, share in zip(plan.tasks, plan.train_splits, shares, strict=True):
-        yield f"{share:7.2%}  {len(split):7,}  {share * examples / len(split):6.2f}  {task.versioned}"
-    rows = sum(len(split) for split in plan.train_splits)
-    yield f"{len(plan.tasks)} tasks, {rows:,} train rows, {plan.steps:,} steps of {plan.mixture.batch_size} examples"
+    for task, rows, share in zip(plan.tasks, plan.mixture.sizes, shares, strict=True):
+        yield f"{share:7.2%}  {rows:7,}  {share * examples / rows:6.2f}  {task.versioned}"
+    rows, batch_size = sum(plan.mixture.sizes), plan.mixture.batch_size
+    yield f"{len(plan.tasks)} tasks, {rows:,} train rows, {plan.steps:,} steps of {batch_size} examples"
 
 
 def head_lines(plan: Plan) -> Iterator[str]:

@@ -6,8 +6,8 @@ single room above may know, so it stands here, once, for the command line and fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,14 @@ from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import Selection, get_task, matches, select
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from taskloom.data.standardize import CanonicalTask
     from taskloom.data.store import TaskStore
     from taskloom.evaluation.report import RunReport
     from taskloom.inference.predictor import Model as Predictor
+    from taskloom.overlapping import OverlapReport
     from taskloom.training.trainer import Trainer
 
 
@@ -36,23 +40,34 @@ class Failure:
 
 @dataclass(frozen=True)
 class Preparation:
-    """The prepared tasks in order, and those that failed or were excluded though named."""
+    """The prepared tasks in order, those that failed, and by task id the places of train rows that are left out."""
 
     tasks: tuple[Task, ...]
     stores: tuple[TaskStore, ...]
     failed: tuple[Failure, ...]
+    left_out_rows: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def rows(self, store: TaskStore) -> dict[str, int]:
+        """Return how many rows of each split a run uses."""
+        rows = {split: len(rows) for split, rows in store.splits.items()}
+        return rows | ({"train": rows["train"] - self._left_out(store)} if "train" in rows else {})
 
     def trainable(self) -> Iterator[tuple[Task, TaskStore]]:
         """Yield the tasks that have train rows, with their stores."""
         yield from (
-            (task, store) for task, store in zip(self.tasks, self.stores, strict=True) if "train" in store.splits
+            (task, store) for task, store in zip(self.tasks, self.stores, strict=True) if self.rows(store).get("train")
         )
 
     def left_out(self) -> dict[str, str]:
         """Return the tasks that are not trained, with the reason."""
         reasons = {failure.task: failure.reason for failure in self.failed}
         without = (store for store in self.stores if "train" not in store.splits)
-        return reasons | {store.task: f"no train rows; it has {', '.join(store.splits)}" for store in without}
+        reasons |= {store.task: f"no train rows; it has {', '.join(store.splits)}" for store in without}
+        empty = (store for store in self.stores if self.rows(store).get("train") == 0)
+        return reasons | {store.task: "all of its train rows stand in evaluated rows" for store in empty}
+
+    def _left_out(self, store: TaskStore) -> int:
+        return len(self.left_out_rows.get(store.id, ()))
 
 
 @dataclass(frozen=True)
@@ -78,8 +93,11 @@ def choose(config: RunConfig) -> Selection:
     )  # fmt: skip
 
 
-def prepare(config: RunConfig, *, progress: Progress | None = None) -> Preparation:
-    """Read, standardize and tokenize what is not prepared yet; a task that fails is reported and the others go on."""
+def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bool = True) -> Preparation:
+    """Read, standardize and tokenize what is not prepared yet; a task that fails is reported and the others go on.
+
+    With `to_train` and `data.drop_overlap`, train rows that stand in evaluated rows are found and left out.
+    """
     from taskloom.data.store import cache_folder
     from taskloom.data.tokenizer import Tokenizer
     from taskloom.modeling.encoder import resolve_encoder
@@ -105,7 +123,53 @@ def prepare(config: RunConfig, *, progress: Progress | None = None) -> Preparati
         progress.say(f"{failure.task} cannot be used: {failure.reason}")
     if not done:
         raise SourceError(f"None of the {len(failed)} chosen tasks could be prepared; the reasons stand above.")
-    return Preparation(tuple(task for task, _ in done), tuple(store for _, store in done), tuple(failed))
+    preparation = Preparation(tuple(task for task, _ in done), tuple(store for _, store in done), tuple(failed))
+    return (
+        _without_overlap(preparation, config, cache, progress) if to_train and config.data.drop_overlap else preparation
+    )
+
+
+def _without_overlap(preparation: Preparation, config: RunConfig, cache: Path, progress: Progress) -> Preparation:
+    """Find the train rows that stand in rows which the run evaluates, and say how many there are."""
+    from taskloom.overlapping import left_out_places
+
+    found = left_out_places(
+        preparation.tasks, preparation.stores, lambda task: rows_of(task, mirror=config.data.mirror),
+        max_rows=lambda task: _most_rows(task, config), cache=cache, progress=progress,
+    )  # fmt: skip
+    if found:
+        progress.say(
+            f"{sum(map(len, found.values())):,} train rows of {len(found)} tasks are left out, since they stand in "
+            "evaluated rows: `taskloom overlap RUN.toml` shows them, data.drop_overlap=false keeps them."
+        )
+    return replace(preparation, left_out_rows=found)
+
+
+def find_overlap(
+    config: RunConfig, *, against: Sequence[str] = (), threshold: float = 0.8, progress: Progress | None = None
+) -> OverlapReport:
+    """Report which train rows of a run stand in evaluation rows, exactly or nearly; nothing is written.
+
+    Looked at are the validation and test rows of the run's tasks, of those of role evaluation that `data.tasks` names
+    (though `data.exclude` takes them from the run), and of those that the patterns in `against` match.
+    """
+    from taskloom.overlapping import check_threshold, find_overlap
+
+    check_threshold(threshold)
+    selection = choose(config)
+    own = tuple(own_task(entry) for entry in config.task)
+    named = select(config.data.tasks, exclude=("defect:*",), own=own).tasks
+    benchmarks = [task for task in named if task.role == "evaluation"]
+    others = select(against, own=own).tasks if against else ()
+    return find_overlap(
+        selection.tasks, lambda task: rows_of(task, mirror=config.data.mirror),
+        max_rows=lambda task: _most_rows(task, config), against=(*benchmarks, *others), threshold=threshold,
+        stop=config.data.on_error == "stop", progress=progress,
+    )  # fmt: skip
+
+
+def _most_rows(task: Task, config: RunConfig) -> int:
+    return min(config.data.max_rows, task.max_rows or config.data.max_rows)
 
 
 def prepare_task(task: Task, config: RunConfig, tokenizer: Any, cache: Path) -> TaskStore:
@@ -113,7 +177,7 @@ def prepare_task(task: Task, config: RunConfig, tokenizer: Any, cache: Path) -> 
     from taskloom.data.store import build
 
     try:
-        max_rows = min(config.data.max_rows, task.max_rows or config.data.max_rows)
+        max_rows = _most_rows(task, config)
         canonical = rows_of(task, mirror=config.data.mirror, max_rows=max_rows)
         return build(canonical, tokenizer, cache=cache, max_length=config.data.max_length, max_rows=max_rows)
     except UserError:
@@ -150,7 +214,7 @@ def train(config: RunConfig, *, progress: Progress | None = None) -> Run:
             run.keep_or_compare_config(config)
             preparation = prepare(config, progress=progress)
         pairs = list(preparation.trainable())
-        plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs])
+        plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs], preparation.left_out_rows)
         run.keep_or_compare_plan(plan.to_json(config=config))
         results = run.file("results.json")
         if results.exists() and run.model.is_dir() and _is_finished(read_report(results), config, plan.steps):
@@ -187,8 +251,8 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         training=trainer.training_figures(),
     )
     trained = [
-        TrainedTask(task, store.labels, {split: len(rows) for split, rows in store.splits.items()})
-        for task, store in zip(plan.tasks, plan.stores, strict=True)
+        TrainedTask(task, store.labels, plan.rows(at))
+        for at, (task, store) in enumerate(zip(plan.tasks, plan.stores, strict=True))
     ]
     head = trainer.model.table.zero_shot()
     card = model_card(trained, report, zero_shot=head.task if head else None, max_length=config.data.max_length)
@@ -236,7 +300,7 @@ def evaluate(
     device = choose_device(config.training.device)
     model = Model.load(model_folder(folder)).to(device)
     tokenizer = Tokenizer.open(model_folder(folder))
-    preparation = prepare(config, progress=progress)
+    preparation = prepare(config, progress=progress, to_train=False)
     wanted = {task.id for task in preparation.tasks if not tasks or any(matches(pattern, task) for pattern in tasks)}
     reports = {}
     for task, store in zip(preparation.tasks, preparation.stores, strict=True):
@@ -293,6 +357,7 @@ def cache(*, clear: bool = False, setting: str = "") -> str:
     if clear:
         for store in stores:
             shutil.rmtree(store)
+        shutil.rmtree(folder / "overlap", ignore_errors=True)
     return f"{folder}: {len(stores)} prepared tasks, {size / 1e6:.1f} MB{', removed' if clear else ''}"
 
 

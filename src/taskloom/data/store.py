@@ -203,7 +203,8 @@ def kept_rows(task_id: str, rows: Array, most: int) -> Array:
     return np.sort(np.argsort(hashed(key_of(task_id), rows), kind="stable")[:most])
 
 
-def _capped(table: pa.Table, task_id: str, most: int) -> pa.Table:
+def capped(table: pa.Table, task_id: str, most: int) -> pa.Table:
+    """Return at most `most` rows of a table, in their order, chosen as `kept_rows` says."""
     chosen = np.zeros(len(table), dtype=bool)
     chosen[kept_rows(task_id, table["row"].to_numpy(), most)] = True
     return table.filter(pa.array(chosen))  # a filter goes chunk by chunk; take() would join texts beyond 2 GB
@@ -217,7 +218,7 @@ def _build(
     truncated = {}
     for split, table in canonical.splits.items():
         if split == "train":
-            table = _capped(table, canonical.task.id, max_rows)
+            table = capped(table, canonical.task.id, max_rows)
         truncated[split] = _write_split(temporary / split, table, canonical, tokenizer, max_length)
     kind = canonical.task.kind
     scale = (kind.low, kind.high) if isinstance(kind, Regression) else (None, None)

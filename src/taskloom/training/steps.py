@@ -52,11 +52,11 @@ class StepSource:
     def drawn(self, step: int) -> Drawn:
         """Return the rows of a step: the mixture's own, or its part of a pool of several steps sorted by length."""
         if self.pool_steps == 1:
-            return Drawn(*self.plan.mixture.batch(step))
+            return self.plan.drawn(step)
         pool, part = divmod(step - 1, self.pool_steps)
         steps = range(pool * self.pool_steps + 1, (pool + 1) * self.pool_steps + 1)
-        drawn = [self.plan.mixture.batch(one) for one in steps]
-        rows = Drawn(*(np.concatenate(column) for column in zip(*drawn, strict=True)))
+        drawn = [self.plan.drawn(one) for one in steps]
+        rows = Drawn(*(np.concatenate([getattr(one, name) for one in drawn]) for name in ("task", "place", "epoch")))
         order = self.batcher.by_length(rows)
         turn = np.argsort(hashed(key_of("pool", self.seed, pool), np.arange(self.pool_steps)))
         size = len(order) // self.pool_steps
