@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -43,18 +44,29 @@ def save_checkpoint(
     optimizer: Mapping[str, Tensor],
     values: Mapping[str, Any],
 ) -> Path:
-    """Write `folder/step-NNNNNN` atomically and return it."""
+    """Write `folder/step-NNNNNN` atomically and return it.
+
+    Raises CheckpointError when it cannot be written; what was written before stays as it was.
+    """
     final = folder / step_name(step)
     temporary = folder / f"{TEMPORARY}{final.name}"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(_contiguous(weights), temporary / "weights.safetensors")
-    save_file(_contiguous(optimizer), temporary / "optimizer.safetensors")
-    (temporary / "state.json").write_text(json.dumps({"step": step} | dict(values)), encoding="utf-8")
-    _write_manifest(temporary)
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(temporary, final)
-    sync(folder)
+    try:
+        temporary.mkdir(parents=True)
+        save_file(_contiguous(weights), temporary / "weights.safetensors")
+        save_file(_contiguous(optimizer), temporary / "optimizer.safetensors")
+        (temporary / "state.json").write_text(json.dumps({"step": step} | dict(values)), encoding="utf-8")
+        _write_manifest(temporary)
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(temporary, final)
+        sync(folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        before = ", ".join(path.name for path in _by_step(folder)) or "none"
+        raise CheckpointError(
+            f"Step {step}: the checkpoint cannot be written to {folder} ({error}). Those before are whole: {before}. "
+            "Make room, then type the same command again: it goes on behind the newest of them."
+        ) from error
     return final
 
 
