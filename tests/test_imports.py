@@ -30,8 +30,8 @@ modeling.rows modeling.dropout modeling.encoder modeling.head_table modeling.hea
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
 evaluation.scoring evaluation.evaluator evaluation.table
 training.optimizer training.checkpoint training.run_folder training.ranks training.health
-training.gradients training.prefetch training.signals training.loop training.plan training.steps
-training.trackers training.trainer
+training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
+training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.predictor
 reporting.task_list reporting.card
 listing showing checking overlapping workflows planning quickstart cli
