@@ -70,7 +70,7 @@ def test_interrupted_save_leaves_the_previous_whole(tmp_path: Path, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("taskloom.training.checkpoint.save_file", full)
-    with pytest.raises(CheckpointError, match="No space left.*whole: step-000001"):
+    with pytest.raises(CheckpointError, match=r"No space left.*whole: step-000001"):
         _save(tmp_path, 2)
     found = newest_checkpoint(tmp_path, warn=lambda _: None)
     assert found is not None and found.step == 1
