@@ -10,7 +10,8 @@ from taskloom.recipes.recipe import Builtin, Task
 
 MODULES = (
     "glue", "nli", "paraphrase", "sentiment", "tweets", "discourse", "topic", "probing",
-    "commonsense", "ethics", "lexical", "science", "reading", "benchmarks", "tagging", "scores", "parked", "procedural",
+    "commonsense", "ethics", "lexical", "science", "reading", "benchmarks", "tagging", "scores", "parked",
+    "reasoning", "judgments", "procedural",
 )  # fmt: skip
 """The family files, in the order in which their tasks are listed."""
 
