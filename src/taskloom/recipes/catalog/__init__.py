@@ -11,6 +11,7 @@ from taskloom.recipes.recipe import Builtin, Task
 MODULES = (
     "glue", "nli", "paraphrase", "sentiment", "tweets", "discourse", "topic", "probing",
     "commonsense", "ethics", "lexical", "science", "reading", "benchmarks", "tagging", "scores", "parked", "procedural",
+    "utterances", "passages", "plausibility", "gradings",
 )  # fmt: skip
 """The family files, in the order in which their tasks are listed."""
 
