@@ -37,12 +37,12 @@ def one_count(count: int) -> None:
     from taskloom.modeling.model import Model
     from taskloom.progress import Progress
     from taskloom.recipes.recipe import Builtin, Classification, MultipleChoice, Splits, Task
+    from taskloom.training.building import head_table
     from taskloom.training.gradients import Computation, Totals, accumulate
     from taskloom.training.optimizer import Optimizer, layers_of
     from taskloom.training.plan import Plan
     from taskloom.training.ranks import Ranks
     from taskloom.training.steps import StepSource
-    from taskloom.training.trainer import head_table
 
     Progress()
     set_threads()

@@ -19,7 +19,8 @@ PACKAGE = Path(taskloom.__file__).parent
 
 ORDER = """
 errors progress toml config run_file
-recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.facts
+recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.cautions
+recipes.facts
 recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
 data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize data.truth
 data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.recast
@@ -29,8 +30,8 @@ modeling.rows modeling.dropout modeling.encoder modeling.head_table modeling.hea
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
 evaluation.scoring evaluation.evaluator evaluation.table
 training.optimizer training.checkpoint training.run_folder training.ranks training.health
-training.gradients training.prefetch training.signals training.loop training.plan training.steps
-training.trackers training.trainer
+training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
+training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.predictor
 reporting.task_list reporting.card
 listing showing checking overlapping workflows planning quickstart cli

@@ -39,9 +39,9 @@ def plan_lines(config: RunConfig, *, progress: Progress | None = None) -> Iterat
     """Yield the lines; raises ConfigError and the like, as the run itself would."""
     from taskloom.data.tokenizer import Tokenizer
     from taskloom.modeling.encoder import resolve_encoder
+    from taskloom.training.building import build_model
     from taskloom.training.plan import make_plan
     from taskloom.training.steps import StepSource
-    from taskloom.training.trainer import build_model
     from taskloom.workflows import prepare
 
     progress = progress or Progress()
@@ -107,7 +107,7 @@ def try_steps(config: RunConfig, plan: Plan, source: StepSource) -> Trial:
     from taskloom.training.loop import rehearse
     from taskloom.training.optimizer import Optimizer, layers_of
     from taskloom.training.ranks import Ranks
-    from taskloom.training.trainer import peak_memory
+    from taskloom.training.watch import peak_memory
 
     set_threads()
     device = choose_device(config.training.device)

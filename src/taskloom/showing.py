@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from taskloom.errors import UserError
 from taskloom.listing import labels_of
 from taskloom.recipes.catalog import catalog, collections_of
+from taskloom.recipes.cautions import cautions_of
 from taskloom.recipes.facts import bibliography, license_source, rows_of
 from taskloom.recipes.labels import sharing_key
 from taskloom.recipes.recipe import OWN_FAMILY, Builtin, Held, Hub, MultipleChoice, Regression, Task
@@ -62,6 +63,8 @@ def _facts(task: Task) -> Iterator[tuple[str, str]]:
     yield "citation", _citation(task)
     if task.defect:
         yield "defect", f"{task.defect.kind}: {task.defect.reason}"
+    for caution in cautions_of(task):
+        yield "caution", caution
 
 
 def _split(split: str | Held) -> str:

@@ -13,7 +13,6 @@ from taskloom.training.checkpoint import (
     load_checkpoint,
     newest_checkpoint,
     remove_old,
-    remove_temporary,
     save_checkpoint,
 )
 
@@ -64,18 +63,17 @@ def test_nothing_left_is_none(tmp_path: Path) -> None:
 
 
 def test_interrupted_save_leaves_the_previous_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error in the middle of a save (a full disk) leaves the previous checkpoint and only a temporary folder."""
+    """A full disk in the middle of a save leaves the previous checkpoint alone, and the message names it."""
     _save(tmp_path, 1)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("taskloom.training.checkpoint.save_file", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(CheckpointError, match=r"No space left.*whole: step-000001"):
         _save(tmp_path, 2)
     found = newest_checkpoint(tmp_path, warn=lambda _: None)
     assert found is not None and found.step == 1
-    remove_temporary(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
 
 

@@ -222,6 +222,24 @@ def test_one_loss_that_is_not_finite_is_left_out(run_file: Path, monkeypatch: py
     assert parts.results.training["skipped_not_finite"] == 2
 
 
+def test_losses_are_told_by_family(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log has each family's loss for each step, and a line now and then has the means since the last one."""
+    from taskloom.training import trainer as module
+
+    monkeypatch.setattr(module, "TELL_EVERY", 4)
+    told: list[str] = []
+    progress = Progress()
+    monkeypatch.setattr(progress, "say", told.append)
+    run = train(load_config(run_file), progress=progress)
+    lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    losses = [line["families"]["own"] for line in lines if "loss" in line]
+    assert len(losses) == STEPS
+    means = [sum(losses[start : start + 4]) / 4 for start in (0, 4, 8)]
+    assert [line for line in told if line.startswith("step") and "loss own" in line] == [
+        f"step {4 * (number + 1)}: loss own {mean:.3f}" for number, mean in enumerate(means)
+    ]
+
+
 def test_early_stop_ends_a_run_that_does_not_get_better(run_file: Path) -> None:
     """Without any learning the first evaluation stays the best: two more, and the run is over and stays finished."""
     options = ["training.learning_rate=1e-12", "training.evaluate_every=2", "training.early_stop=2"]

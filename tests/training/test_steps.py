@@ -13,9 +13,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from taskloom.config import RunConfig
 from taskloom.progress import Progress
 from taskloom.run_file import load_config
+from taskloom.training.building import build_model
 from taskloom.training.plan import Plan, make_plan
 from taskloom.training.steps import StepSource, balanced_weights
-from taskloom.training.trainer import build_model
 from taskloom.workflows import prepare
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import signal
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -66,32 +65,6 @@ class Totals:
         self.examples += batch.examples
         self.tokens += batch.tokens
         self.padded_tokens += batch.padded_tokens
-
-
-@dataclass
-class Speed:
-    """How fast a run has gone over its last steps, for people who watch it."""
-
-    last: deque[tuple[float, int, int, int]] = field(default_factory=lambda: deque(maxlen=20))
-
-    def take(self, totals: Totals) -> None:
-        """Remember where the run is now."""
-        self.last.append((time.monotonic(), totals.examples, totals.tokens, totals.padded_tokens))
-
-    def __str__(self) -> str:
-        if len(self.last) < 2:
-            return "no speed yet"
-        seconds, examples, tokens, padded = (new - old for new, old in zip(self.last[-1], self.last[0], strict=True))
-        return f"{examples / max(seconds, 1e-9):.0f} examples/s, padding {1 - tokens / max(1, padded):.0%}"
-
-    def left(self, steps: int) -> str:
-        """Return how long so many steps will take at this speed."""
-        if len(self.last) < 2:
-            return "time left unknown"
-        each = (self.last[-1][0] - self.last[0][0]) / (len(self.last) - 1)
-        minutes, seconds = divmod(round(each * steps), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02d}:{seconds:02d} left"
 
 
 @dataclass(frozen=True)

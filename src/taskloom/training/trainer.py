@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from taskloom.config import RunConfig
 from taskloom.data.store import TaskStore
@@ -17,12 +13,11 @@ from taskloom.data.tokenizer import Tokenizer
 from taskloom.evaluation.evaluator import evaluate_task
 from taskloom.evaluation.predictions import Predictions, write_predictions
 from taskloom.evaluation.report import TaskReport, summarize
-from taskloom.modeling.encoder import Encoder, choose_autocast, choose_device, resolve_encoder, set_threads
-from taskloom.modeling.head_table import HeadTable
+from taskloom.modeling.encoder import choose_autocast, choose_device, resolve_encoder, set_threads
 from taskloom.modeling.model import Model
-from taskloom.modeling.warm_start import is_model_folder, warm_start
 from taskloom.progress import Bar, Progress
 from taskloom.recipes.recipe import Task
+from taskloom.training.building import build_model
 from taskloom.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -31,7 +26,7 @@ from taskloom.training.checkpoint import (
     save_checkpoint,
     step_name,
 )
-from taskloom.training.gradients import Computation, Speed, Totals, precision_context
+from taskloom.training.gradients import Computation, Totals, precision_context
 from taskloom.training.health import Health
 from taskloom.training.loop import Events, fit, rehearse
 from taskloom.training.optimizer import Optimizer, layers_of
@@ -40,23 +35,7 @@ from taskloom.training.ranks import Ranks
 from taskloom.training.run_folder import RunFolder
 from taskloom.training.steps import StepSource
 from taskloom.training.trackers import Tracker, flat, open_trackers
-
-
-@dataclass
-class Best:
-    """The best evaluation so far by mean score, and how many came after it."""
-
-    score: float | None = None
-    step: int = 0
-    since: int = 0
-
-    def take(self, score: float | None, step: int) -> bool:
-        """Count an evaluation; returns whether it is the best."""
-        if score is None or (self.score is not None and score <= self.score):
-            self.since += 1
-            return False
-        self.score, self.step, self.since = score, step, 0
-        return True
+from taskloom.training.watch import TELL_EVERY, Best, Speed, family_means, peak_memory
 
 
 @dataclass
@@ -77,6 +56,7 @@ class Trainer:
     trackers: list[Tracker] = field(default_factory=list)
     step: int = 0
     speed: Speed = field(default_factory=Speed)
+    recent: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def stopped_early(self) -> bool:
@@ -183,6 +163,10 @@ class Trainer:
         self.step = entry["step"]
         self._track({**entry, "loss": round(entry["loss"], 6), "gradient_norm": round(entry["gradient_norm"], 6)})
         self.speed.take(self.totals)
+        self.recent.append(entry["families"])
+        if self.step % TELL_EVERY == 0:
+            self.progress.say(f"step {self.step}: loss {family_means(self.recent)}")
+            self.recent.clear()
         bar.advance(note=f"loss {entry['loss']:.3f}, {self.speed}, {self.speed.left(self.plan.steps - self.step)}")
 
     def _track(self, entry: Mapping[str, Any]) -> None:
@@ -265,48 +249,7 @@ def start_trainer(
     return trainer
 
 
-def build_model(config: RunConfig, plan: Plan, folder: Path, *, progress: Progress) -> Model:
-    """Return the untrained model of a plan; from a taskloom model folder its heads and embeddings are taken over."""
-    encoder = Encoder.open(folder, seed=config.seed, attention=config.model.attention)
-    model = Model(
-        encoder,
-        head_table(plan.tasks, plan.stores, plan.keys),
-        seed=config.seed,
-        task_embedding_drop=config.model.task_embedding_drop,
-        loss_scaling=config.model.loss_scaling,
-        label_smoothing=config.training.label_smoothing,
-    )
-    if config.training.compile:
-        encoder.compile_layers()
-    if is_model_folder(folder):
-        progress.say(warm_start(model, folder))
-    return model
-
-
-def head_table(tasks: Sequence[Task], stores: Sequence[TaskStore], keys: Sequence[str]) -> HeadTable:
-    """Return which head rows each task reads."""
-    return HeadTable.make(
-        [
-            {"task": task.versioned, "id": task.id, "kind": store.kind, "labels": store.labels, "key": key,
-             "low": store.low, "high": store.high}
-            for task, store, key in zip(tasks, stores, keys, strict=True)
-        ]
-    )  # fmt: skip
-
-
 def scored_splits(task: Task, store: TaskStore) -> list[str]:
     """Return the labelled splits of a task that are not trained on, the one that stands for it first."""
     order = ("test", "validation") if task.role == "evaluation" else ("validation", "test")
     return [split for split in order if split in store.splits]
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the most memory this process has held so far, in bytes: the accelerator's, else the machine's."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    if sys.platform == "win32":
-        return 0  # no such figure in the standard library there
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)

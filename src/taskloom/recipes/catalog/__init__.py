@@ -10,8 +10,8 @@ from taskloom.recipes.recipe import Builtin, Task
 
 MODULES = (
     "glue", "nli", "paraphrase", "sentiment", "tweets", "discourse", "topic", "probing",
-    "commonsense", "ethics", "lexical", "science", "reading", "benchmarks", "tagging", "scores", "parked", "procedural",
-    "utterances", "passages", "plausibility", "gradings",
+    "commonsense", "ethics", "lexical", "science", "reading", "benchmarks", "tagging", "scores", "parked",
+    "reasoning", "judgments", "utterances", "passages", "plausibility", "gradings", "procedural",
 )  # fmt: skip
 """The family files, in the order in which their tasks are listed."""
 

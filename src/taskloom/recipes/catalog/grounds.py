@@ -15,4 +15,7 @@ RENAMED = "the columns of today's copy, as tasksource 0.1.1 reads them (renamed 
 GONE = (
     "the columns that tasksource read in December 2022; the set is gone, and nobody recorded its schema or label names"
 )
-TODAY = "the columns that tasksource 0.1.1 reads from today's copy; no row was seen"
+LISTED = (
+    "the columns and splits that tasksource 0.1.1 lists (October 2026); label names from that list, else from the data "
+    "set's page or paper; no row was seen"
+)

@@ -6,7 +6,7 @@ CLOTH and DGen list the right word apart from the wrong ones: its place is drawn
 
 from __future__ import annotations
 
-from taskloom.recipes.catalog.grounds import HUB_PAGE, TODAY
+from taskloom.recipes.catalog.grounds import HUB_PAGE, LISTED
 from taskloom.recipes.expressions import Constant, Function, IndexIn, Lines, Listed, Nested, Shuffled
 from taskloom.recipes.recipe import Hub, MultipleChoice, Splits, Task
 
@@ -26,18 +26,18 @@ TASKS = (
         kind=MultipleChoice(prompt=Lines("context", "question"), choices="answers", label="label"),
         splits=Splits(train="train", validation="validation"),  # the labels of the test split are hidden
         question="Which answer follows from the argument?",
-        family="reading", license="other", citation="yu2020reclor", rests_on=TODAY,
+        family="reading", license="other", citation="yu2020reclor", rests_on=LISTED,
     ),
     Task(
         id="race-c", source=Hub("tasksource/race-c"), splits=_ALL,
         kind=MultipleChoice(prompt=Lines("article", "question"), choices="option", label="label"),
         question="Which answer fits the text? (college exams)",
-        family="reading", license_use="non-commercial", citation="liang2019racec", rests_on=TODAY,
+        family="reading", license_use="non-commercial", citation="liang2019racec", rests_on=LISTED,
     ),
     Task(
         id="mcscript2", source=Hub("tasksource/mcscript2"), splits=_ALL, kind=_READY,
         question="Which answer fits the story and what everyone knows about such events?",
-        family="reading", citation="ostermann2019mcscript2", rests_on=TODAY,
+        family="reading", citation="ostermann2019mcscript2", rests_on=LISTED,
     ),
     *(
         Task(
@@ -47,7 +47,7 @@ TASKS = (
                 label=IndexIn("answer", "options"),
             ),
             question=f"Which {word} belongs where the last sentence says XXXXX?",
-            family="reading", citation="hill2016goldilocks", rests_on=TODAY,
+            family="reading", citation="hill2016goldilocks", rests_on=LISTED,
         )
         for part, word in _BOOKS
     ),
@@ -58,7 +58,7 @@ TASKS = (
                 prompt="sentence", choices=Shuffled(Function("answer_first", ("answer", "distractors"))),
                 label=Constant(0),
             ),
-            family="reading", license="mit", license_use="commercial", citation=citation, rests_on=TODAY,
+            family="reading", license="mit", license_use="commercial", citation=citation, rests_on=LISTED,
         )
         for name, citation, question in _GAPS
     ),
@@ -66,7 +66,7 @@ TASKS = (
         id="spartqa-mchoice", source=Hub("tasksource/spartqa-mchoice"), splits=_ALL,
         kind=MultipleChoice(prompt=Lines("story", "question"), choices="candidate_answers", label="answer"),
         question="Which answer fits where things stand in the story?",
-        family="reading", license="mit", license_use="commercial", citation="mirzaee2021spartqa", rests_on=TODAY,
+        family="reading", license="mit", license_use="commercial", citation="mirzaee2021spartqa", rests_on=LISTED,
     ),
     Task(
         id="ScienceQA_text_only", source=Hub("tasksource/ScienceQA_text_only"), splits=_ALL,
@@ -80,7 +80,7 @@ TASKS = (
             prompt="qtext", choices=Nested("answers", "atext"), label=IndexIn("ra", Nested("answers", "aid"))
         ),
         question="Which answer to the medical exam question is right?",
-        family="science", license="mit", license_use="commercial", citation="vilares2019headqa", rests_on=TODAY,
+        family="science", license="mit", license_use="commercial", citation="vilares2019headqa", rests_on=LISTED,
     ),
     Task(
         id="wikimedqa/medwiki", source=Hub("sileod/wikimedqa", "medwiki"), splits=_ALL,
@@ -89,18 +89,18 @@ TASKS = (
         ),
         question="Which medical term is the text about?",
         family="science", license="apache-2.0", license_use="commercial", citation="sileo2024wikimedqa",
-        rests_on=TODAY,
+        rests_on=LISTED,
     ),
     Task(
         id="ekar_english", source=Hub("Jiangjie/ekar_english"), splits=_ALL,
         kind=MultipleChoice(prompt="question", choices=Nested("choices", "text"), label=_KEYED),
         question="Which words are related to each other as the given ones are?",
-        family="probing", license="afl-3.0", license_use="non-commercial", citation="chen2022ekar", rests_on=TODAY,
+        family="probing", license="afl-3.0", license_use="non-commercial", citation="chen2022ekar", rests_on=LISTED,
     ),
     Task(
         id="tabmwp", source=Hub("tasksource/tabmwp"), splits=_ALL, kind=_READY,
         question="Which answer follows from the table?",
         family="math", license="cc-by-nc-sa-4.0", license_use="non-commercial", citation="lu2023tabmwp",
-        rests_on=TODAY,
+        rests_on=LISTED,
     ),
 )  # fmt: skip

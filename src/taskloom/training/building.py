@@ -1,0 +1,45 @@
+"""From a plan to its untrained model: encoder, head rows, and what a model that was trained before brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from taskloom.config import RunConfig
+from taskloom.data.store import TaskStore
+from taskloom.modeling.encoder import Encoder
+from taskloom.modeling.head_table import HeadTable
+from taskloom.modeling.model import Model
+from taskloom.modeling.warm_start import is_model_folder, warm_start
+from taskloom.progress import Progress
+from taskloom.recipes.recipe import Task
+from taskloom.training.plan import Plan
+
+
+def build_model(config: RunConfig, plan: Plan, folder: Path, *, progress: Progress) -> Model:
+    """Return the untrained model of a plan; from a taskloom model folder its heads and embeddings are taken over."""
+    encoder = Encoder.open(folder, seed=config.seed, attention=config.model.attention)
+    model = Model(
+        encoder,
+        head_table(plan.tasks, plan.stores, plan.keys),
+        seed=config.seed,
+        task_embedding_drop=config.model.task_embedding_drop,
+        loss_scaling=config.model.loss_scaling,
+        label_smoothing=config.training.label_smoothing,
+    )
+    if config.training.compile:
+        encoder.compile_layers()
+    if is_model_folder(folder):
+        progress.say(warm_start(model, folder))
+    return model
+
+
+def head_table(tasks: Sequence[Task], stores: Sequence[TaskStore], keys: Sequence[str]) -> HeadTable:
+    """Return which head rows each task reads."""
+    return HeadTable.make(
+        [
+            {"task": task.versioned, "id": task.id, "kind": store.kind, "labels": store.labels, "key": key,
+             "low": store.low, "high": store.high}
+            for task, store, key in zip(tasks, stores, keys, strict=True)
+        ]
+    )  # fmt: skip
