@@ -75,6 +75,23 @@ def _unquoted(text: str) -> str:
     return field[1].replace('""', '"') if field else text
 
 
+def _undoubled(text: str) -> str:
+    """The text of a csv field whose quotes were left doubled: 'the ""best""' -> 'the "best"'."""
+    return text.replace('""', '"')
+
+
+_COLLECTED_BY = re.compile(r"#(?:irony|ironic|sarcasm|sarcastic|not)(?![\w-])", re.IGNORECASE)
+
+
+def _without_irony_tags(text: str) -> str:
+    """The tweet without the hashtags by which ironic tweets were collected: they give the answer away."""
+    return " ".join(_COLLECTED_BY.sub(" ", text).split())
+
+
+def _answer_first(answer: str, distractors: list[str]) -> list[str]:
+    return [answer, *distractors]
+
+
 _MARK = " [SEP] "
 
 
@@ -169,6 +186,9 @@ FUNCTIONS: Mapping[str, ColumnFunction] = {
     "edited": ColumnFunction(_rowwise(_edited), Text()),
     "unescaped": ColumnFunction(_rowwise(_unescaped), Text()),
     "unquoted": ColumnFunction(_rowwise(_unquoted), Text()),
+    "undoubled": ColumnFunction(_rowwise(_undoubled), Text()),
+    "without_irony_tags": ColumnFunction(_rowwise(_without_irony_tags), Text()),
+    "answer_first": ColumnFunction(_rowwise(_answer_first), ListOf(Text())),
     "before_mark": ColumnFunction(_rowwise(_before_mark), Text()),
     "after_mark": ColumnFunction(_rowwise(_after_mark), Text()),
     "first_question": ColumnFunction(_rowwise(_first_question), Text()),

@@ -11,7 +11,7 @@ from taskloom.recipes.recipe import Builtin, Task
 MODULES = (
     "glue", "nli", "paraphrase", "sentiment", "tweets", "discourse", "topic", "probing",
     "commonsense", "ethics", "lexical", "science", "reading", "benchmarks", "tagging", "scores", "parked",
-    "reasoning", "judgments", "procedural",
+    "reasoning", "judgments", "utterances", "passages", "plausibility", "gradings", "procedural",
 )  # fmt: skip
 """The family files, in the order in which their tasks are listed."""
 
