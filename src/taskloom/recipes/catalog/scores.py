@@ -64,8 +64,11 @@ TASKS = (
     ),
     *(
         Task(
-            id=f"semeval2018_affect/{config}", source=Hub("cbaziotis/semeval2018_affect", config),
-            kind=Regression(text="Tweet", score="Intensity Score", low=0.0, high=1.0), splits=_ALL, question=question,
+            id=f"semeval2018_affect/{config}", version=2, source=Hub("cbaziotis/semeval2018_affect", config),
+            kind=Regression(
+                text=Function("unescaped", ("Tweet",)), score="Intensity Score", low=0.0, high=1.0
+            ),
+            splits=_ALL, question=question,
             family="emotion", citation="mohammad2018semeval",
         )
         for config, question in _AFFECT

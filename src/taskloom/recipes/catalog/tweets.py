@@ -39,8 +39,10 @@ _SINGLE = (  # config, family, names (None: the source's own), question, citatio
         "Which emoji was attached to the tweet?", "barbieri2018emoji",
     ),
 )  # fmt: skip
-_TEXTS = {"emotion": Function("unescaped", ("text",))}  # a twentieth of its tweets write line breaks as \n
-_VERSIONS = {"emotion": 2}
+_TEXTS = {  # a twentieth of the emotion tweets write line breaks as \n; ironic test tweets kept #irony, which tells
+    "emotion": Function("unescaped", ("text",)), "irony": Function("without_irony_tags", ("text",)),
+}  # fmt: skip
+_VERSIONS = {"emotion": 2, "irony": 2}
 _STANCES = (  # config, topic
     ("abortion", "legalization of abortion"),
     ("atheism", "atheism"),
@@ -72,8 +74,8 @@ TASKS = (
     ),
     Task(
         id="sem_eval_2018_task_1/subtask5.english",
-        source=Hub("SemEvalWorkshop/sem_eval_2018_task_1", "subtask5.english"),
-        kind=Multilabel(text="Tweet", labels=Above(_EMOTIONS, 0.5)), splits=_ALL,
+        source=Hub("SemEvalWorkshop/sem_eval_2018_task_1", "subtask5.english"), version=2,
+        kind=Multilabel(text=Function("unescaped", ("Tweet",)), labels=Above(_EMOTIONS, 0.5)), splits=_ALL,
         question="Which emotions does the tweet express?", family="emotion", citation="mohammad2018affect",
     ),
 )  # fmt: skip

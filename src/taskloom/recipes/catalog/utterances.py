@@ -1,8 +1,7 @@
 """Single texts beyond the 420: stars, valence, kinds of irony, stereotypes and dialogue acts; two copies of other sets.
 
 Labels that rows and description name differently follow the rows: of the five groups of MRDA acts, 538 of the 561
-utterances called `d` break off, and `f` holds the floor ("so", "um"), as the manual of MRDA has it; its hub page reads
-them as declarative question and follow-me.
+utterances called `d` break off, and `f` holds the floor ("so", "um").
 """
 
 from __future__ import annotations
