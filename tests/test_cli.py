@@ -29,6 +29,7 @@ SURFACE = {
         "PATTERNS",
     ],
     "show": ["--rows", "TASK"],
+    "propose": ["FILE"],
     "check": ["--no-data", "--write-stats", "PATTERNS"],
     "prepare": ["--dry-run", "OVERRIDES", "RUN_FILE"],
     "train": ["--dry-run", "OVERRIDES", "RUN_FILE"],

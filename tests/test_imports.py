@@ -20,7 +20,7 @@ PACKAGE = Path(taskloom.__file__).parent
 ORDER = """
 errors progress toml config run_file
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.facts
-recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
+recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known recipes.propose
 data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize data.truth
 data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.recast
 data.mixture data.rows data.matrices data.batches
@@ -30,7 +30,7 @@ evaluation.scoring evaluation.evaluator evaluation.table
 training.optimizer training.checkpoint training.run_folder training.loop training.plan training.steps training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.predictor
 reporting.task_list reporting.card
-listing showing checking workflows quickstart cli
+listing showing checking proposing workflows quickstart cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}

@@ -124,6 +124,18 @@ def show(
     print(workflows.show(task, rows=rows))
 
 
+@app.command(epilog="\b\nExample: taskloom propose tickets.csv")
+def propose(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="csv, tsv, jsonl, parquet or a folder.", show_default=False)
+    ],
+) -> None:
+    """Look at the columns of a file and print a [[task]] block to paste into a run file."""
+    from taskloom.proposing import propose_file
+
+    print(propose_file(file), end="")
+
+
 @app.command(epilog="\b\nExample: taskloom check 'glue/*' --no-data")
 def check(
     patterns: Patterns = None,
