@@ -29,6 +29,7 @@ SURFACE = {
         "PATTERNS",
     ],
     "show": ["--rows", "TASK"],
+    "propose": ["--config", "SOURCE"],
     "check": ["--no-data", "--write-stats", "PATTERNS"],
     "overlap": ["--against", "--json", "--threshold", "OVERRIDES", "RUN_FILE"],
     "prepare": ["--dry-run", "OVERRIDES", "RUN_FILE"],

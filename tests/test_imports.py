@@ -20,8 +20,8 @@ PACKAGE = Path(taskloom.__file__).parent
 ORDER = """
 errors progress toml config run_file
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.cautions
-recipes.facts
-recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
+recipes.facts recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
+recipes.columns recipes.propose
 data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize data.truth
 data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.recast
 data.shingles data.overlap
@@ -34,7 +34,7 @@ training.gradients training.prefetch training.signals training.watch training.lo
 training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.predictor
 reporting.task_list reporting.card
-listing showing checking overlapping workflows planning quickstart cli
+listing showing checking overlapping proposing workflows planning quickstart cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}

@@ -124,6 +124,23 @@ def show(
     print(workflows.show(task, rows=rows))
 
 
+@app.command(epilog="\b\nExample: taskloom propose tickets.csv")
+def propose(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|REPO", help="A table, a folder, or OWNER/NAME.", show_default=False)
+    ],
+    config: Annotated[str | None, typer.Option(help="The configuration of a repository.")] = None,
+) -> None:
+    """Guess a recipe from columns.
+
+    For a file or folder a [[task]] block for a run file, for a repository of the mirror or the hub a Task for the
+    catalog. What was taken for what, and what could be otherwise, stands above it as comments.
+    """
+    from taskloom.proposing import proposed
+
+    print(proposed(source, config=config), end="")
+
+
 @app.command(epilog="\b\nExample: taskloom check 'glue/*' --no-data")
 def check(
     patterns: Patterns = None,

@@ -21,6 +21,11 @@ def has_config(folder: Path, config: str | None) -> bool:
     return len(configs) == 1 or config in configs or (config is None and "default" in configs)
 
 
+def chosen_config(folder: Path, config: str | None) -> str:
+    """Return the configuration of a mirror's repository that a name stands for; raises SourceError listing them."""
+    return _chosen(folder, config, _configs(folder))
+
+
 def read_mirror(
     folder: Path, config: str | None, *, wanted: tuple[str, ...]
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:

@@ -19,12 +19,13 @@ from typing import Any
 import pyarrow as pa
 
 from taskloom.data.files import read_files
-from taskloom.data.mirror import has_config, read_mirror
+from taskloom.data.mirror import chosen_config, declared, has_config, read_mirror
 from taskloom.errors import SourceError
 from taskloom.recipes.facts import BUILTIN_ROWS
 from taskloom.recipes.recipe import Builtin, Files, Held, Hub, Task
 from taskloom.recipes.schema import Type, schema_from_features
 
+USUAL_SPLITS = ("train", "validation", "valid", "dev", "val", "test")
 RETRIES = 4
 FIRST_WAIT = 2.0
 """Seconds before the first retry of a download; doubled each time: 2, 4 and 8."""
@@ -56,13 +57,40 @@ def read(task: Task, *, mirror: Path | None = None, seed: int = 0) -> RawTask:
     if isinstance(source, Files):
         splits, features = read_files(source)
         return _raw(splits, features, "own files")
-    folder = mirror or (Path(os.environ["TASKLOOM_MIRROR"]) if os.environ.get("TASKLOOM_MIRROR") else None)
-    if folder is not None and not folder.is_dir():
-        raise SourceError(f"The mirror folder {folder} does not exist. Give a folder laid out OWNER/NAME, or none.")
+    folder = mirror_folder(mirror)
     if folder is not None and has_config(folder / source.repo, source.config):
         splits, features = read_mirror(folder / source.repo, source.config, wanted=source_splits(task))
         return _raw(splits, features, f"mirror {source.repo}")
     return _raw(*read_hub(source, source_splits(task)), f"hub {source.repo}", identity=_hub_identity(source))
+
+
+def mirror_folder(mirror: Path | None) -> Path | None:
+    """Return the mirror that is given, else that of TASKLOOM_MIRROR, else None; SourceError if it is not there."""
+    folder = mirror or (Path(os.environ["TASKLOOM_MIRROR"]) if os.environ.get("TASKLOOM_MIRROR") else None)
+    if folder is not None and not folder.is_dir():
+        raise SourceError(f"The mirror folder {folder} does not exist. Give a folder laid out OWNER/NAME, or none.")
+    return folder
+
+
+def read_repository(
+    source: Hub, *, mirror: Path | None = None
+) -> tuple[pa.Table, dict[str, Any], tuple[str, ...], str | None]:
+    """Return rows of one split (train if there is one), JSON features, the names of all splits, and the configuration.
+
+    For looking at a repository that no recipe describes yet. Raises SourceError, which lists the configurations where
+    one has to be chosen.
+    """
+    folder = mirror_folder(mirror)
+    if folder is None or not (folder / source.repo).is_dir():
+        splits, features = read_hub(source, USUAL_SPLITS)
+        if not splits:
+            raise SourceError(f"Data set {source.repo} has none of the splits {', '.join(USUAL_SPLITS)}.")
+        return splits.get("train", next(iter(splits.values()))), features, tuple(splits), source.config
+    config = chosen_config(folder / source.repo, source.config)
+    names, _ = declared(folder / source.repo)[config]
+    first = "train" if "train" in names else names[0]
+    tables, features = read_mirror(folder / source.repo, config, wanted=(first,))
+    return tables[first], features, names, config
 
 
 def source_splits(task: Task) -> tuple[str, ...]:

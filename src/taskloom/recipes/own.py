@@ -10,7 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from taskloom.errors import ConfigError, did_you_mean
-from taskloom.recipes.expressions import Above, Field, Listed, SplitOptions
+from taskloom.recipes.expressions import (
+    Above,
+    Code,
+    Constant,
+    Field,
+    IndexIn,
+    Lines,
+    Listed,
+    OneBased,
+    Shuffled,
+    SplitOptions,
+)
 from taskloom.recipes.recipe import (
     FORMATS,
     KINDS,
@@ -47,16 +58,20 @@ FIELDS = {
     "classification": ("text", "pair", "label", "names", "recast"),
     "multilabel": ("text", "pair", "labels", "names", "separator", "recast"),
     "regression": ("text", "pair", "score", "low", "high"),
-    "multiple_choice": ("prompt", "choices", "label"),
+    "multiple_choice": ("prompt", "choices", "label", "answer"),
     "token_classification": ("tokens", "labels", "names", "separator"),
 }
 NEEDED = {
     "classification": ("text", "label"),
     "multilabel": ("text", "labels"),
     "regression": ("text", "score", "low", "high"),
-    "multiple_choice": ("prompt", "choices", "label"),
+    "multiple_choice": ("prompt", "choices"),
     "token_classification": ("tokens", "labels"),
 }
+ANSWERS = ("place", "number", "letter", "text", "first")
+"""How a choice's label names the right option: its place from 0, its number from 1, its letter, its text; or the first
+option of every row is right, and they are shuffled."""
+LETTERS = "ABCDEFGHIJ"
 
 
 def own_task(entry: Mapping[str, Any]) -> Task:
@@ -148,17 +163,39 @@ def _kind(kind: str, entry: Mapping[str, Any]) -> Kind:
             high=float(entry["high"]),
         )
     if kind == "multiple_choice":
-        choices = entry["choices"]
-        return MultipleChoice(
-            prompt=entry["prompt"],
-            choices=Listed(*choices) if isinstance(choices, list) else choices,
-            label=entry["label"],
-        )
+        return _choice(entry)
     if kind == "multilabel":
         return Multilabel(text=entry["text"], pair=entry.get("pair"), labels=_label_list(entry), names=names)
     separator = entry.get("separator")
     tokens: Field = SplitOptions(entry["tokens"], separator) if separator else entry["tokens"]
     return TokenClassification(tokens=tokens, labels=_label_list(entry), names=names)
+
+
+def _choice(entry: Mapping[str, Any]) -> MultipleChoice:
+    given, answer, label = entry["choices"], entry.get("answer", "place"), entry.get("label")
+    where = f"[[task]] {entry['id']}"
+    if answer not in ANSWERS:
+        raise ConfigError(
+            f"{where}: answer = {answer!r}. Allowed: {', '.join(ANSWERS)}.{did_you_mean(answer, ANSWERS)}"
+        )
+    if (label is None) != (answer == "first"):
+        raise ConfigError(f'{where}: multiple_choice needs `label`, unless answer = "first"; then it has none.')
+    choices: Field = Listed(*given) if isinstance(given, list) else given
+    prompt = _joined(entry["prompt"])
+    if label is None:
+        return MultipleChoice(prompt=prompt, choices=Shuffled(choices), label=Constant(0))
+    found: dict[str, Field] = {
+        "place": label, "number": OneBased(label), "text": IndexIn(label, choices),
+        "letter": Code(label, {letter: place for place, letter in enumerate(LETTERS)}),
+    }  # fmt: skip
+    return MultipleChoice(prompt=prompt, choices=choices, label=found[answer])
+
+
+def _joined(field: Any) -> Field:
+    """A column; several, joined line by line; or the words themselves where no column asks anything."""
+    if isinstance(field, list):
+        return Lines(*field)
+    return field if field else Constant("Which one is right?")
 
 
 def _label_list(entry: Mapping[str, Any]) -> Field:
