@@ -12,10 +12,11 @@ Four recipes over two made frames (28 of 30 rows train, 1 validation, 1 test):
 
 One row in 100 cannot be used: a hidden label, a null text, an answer that is no choice. Ours counts them by reason;
 theirs stops at an answer that is no choice, so it gets those frames without. Timed is the whole way, ours from a
-RawTask to a DatasetDict with all checks and counts, theirs from a DatasetDict to what its recipe returns (rows without
-limit, no progress bars, in memory). Both run in this process by turns, and medians of the repeats count: wall time, and
-the processor time of all threads, which other work on the machine disturbs less. After that the values are compared by
-source row. Without tasksource (`pip install tasksource==0.1.1`) ours is measured alone.
+RawTask to a DatasetDict with all checks and counts (and beside it the canonical tables alone, which is what `prepare`
+takes), theirs from a DatasetDict to what its recipe returns (rows without limit, no progress bars, in memory). Both run
+in this process by turns, and medians of the repeats count: wall time, and the processor time of all threads, which
+other work on the machine disturbs less. After that the values are compared by source row. Without tasksource (`pip
+install tasksource==0.1.1`) ours is measured alone.
 """
 
 from __future__ import annotations
@@ -183,16 +184,18 @@ def measure(case: Case, raw: RawTask, rows: int, repeats: int, module: Any) -> N
     """Print the figures of one case."""
     splits = Splits(**{split: split for split in PARTS})
     task = Task(id="made/rows", source=Hub("made/rows"), kind=case.kind, splits=splits, family="other")
-    mine, peer = [], []
+    mine, tables, peer = [], [], []
     for _ in range(repeats):
         mine.append(seconds(lambda: ours(task, raw)))
+        tables.append(seconds(lambda: standardize(task, raw)))
         if module is not None:
             frame = their_frame(raw)
             peer.append(seconds(lambda frame=frame: case.theirs(module)(frame)))
-    print(f"{case.name}: ours {told(mine, rows)}")
+    print(f"{case.name}: ours {told(mine, rows)}; the canonical tables alone {median(tables, 0) * 1000:.1f} ms")
     if module is not None:
         wall, processor = (median(peer, at) / median(mine, at) for at in (0, 1))
         print(f"  theirs {told(peer, rows)}: {wall:.0f} times the wall time, {processor:.0f} times the processor time")
+        print(f"  {median(peer, 0) / median(tables, 0):.0f} times the wall time of the canonical tables alone")
     result, unused = ours(task, raw)
     print(f"  unused by ours: {dict(sum(map(Counter, unused.values()), Counter()))}")
     if module is not None and case.compared:
