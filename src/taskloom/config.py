@@ -22,7 +22,8 @@ def _one_or_many(value: Any) -> Any:
 
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
-Recasts = Annotated[tuple[Literal["label-nli", "multiple-choice", "instruction"], ...], BeforeValidator(_one_or_many)]
+RecastForm = Literal["label-nli", "multiple-choice", "instruction", "one-pass"]
+Recasts = Annotated[tuple[RecastForm, ...], BeforeValidator(_one_or_many)]
 Trackers = Annotated[tuple[Literal["trackio", "wandb"], ...], BeforeValidator(_one_or_many)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -58,7 +59,7 @@ class DataConfig(_Section):
     prompt, at its beginning."""
     recast: Recasts = ()
     """Further tasks made of the chosen classification and multilabel tasks, trained beside them as `ID+FORM`:
-    `label-nli`, `multiple-choice`, `instruction`; see the recipe guide."""
+    `label-nli`, `multiple-choice`, `instruction`, `one-pass`; see the recipe guide."""
     drop_overlap: bool = True
     """Leave out train rows that are exact or near duplicates of a validation or test row of any task of the run, but
     for rows of fewer than three words; `taskloom overlap` shows them."""

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taskloom.data import recast as module
-from taskloom.data.recast import HYPOTHESES, MOST_CHOICES, canonical_rows, recast
+from taskloom.data.label_options import MOST_CHOICES, MOST_OPTIONS
+from taskloom.data.recast import HYPOTHESES, canonical_rows, recast
 from taskloom.data.source import RawTask
 from taskloom.data.standardize import CanonicalTask, to_dataset_dict
 from taskloom.data.store import kept_rows
@@ -121,6 +122,22 @@ def test_choices_are_label_names_with_one_right_one(data: tuple[bool, Rows], for
         if form == "instruction":
             assert ", ".join(choices) in line["prompt"]
         assert "Which feeling is it?" in line["prompt"]
+
+
+@properties
+@given(datasets())
+def test_one_pass_says_of_each_option_whether_it_fits(data: tuple[bool, Rows]) -> None:
+    """Options are labels, once each; all right ones are among them and fit, or none is there and nothing fits."""
+    several, rows = data
+    right, given_texts = golds(rows, several), {row: text for row, text, _ in rows}
+    for line in made("one-pass", rows, several=several).splits["train"].to_pylist():
+        options, gold = line["tokens"], right[line["row"]]
+        assert len(set(options)) == len(options) >= 1
+        assert set(options) <= set(SAID)
+        assert line["text"] == given_texts[line["row"]]
+        fitting = {option for option, fits in zip(options, line["labels"], strict=True) if fits}
+        assert fitting == gold & set(options)
+        assert fitting in (gold, set()) or len(gold) > len(options) - 1
 
 
 @properties
@@ -241,6 +258,33 @@ def test_the_place_of_the_right_choice_tells_nothing() -> None:
     places = np.bincount([line["label"] for line in lines], minlength=MOST_CHOICES)
     assert np.abs(places / len(lines) - 1 / MOST_CHOICES).max() < 0.015
     assert len({choice for line in lines[:500] for choice in line["choices"]}) == len(names)
+
+
+def test_the_place_and_number_of_options_tell_nothing() -> None:
+    """One row in ten has no option that fits; else the right one stands anywhere, among 2 to MOST_OPTIONS labels."""
+    names = tuple(f"kind of {word}" for word in (f"{a}{b}ta" for a in "bdfgklmn" for b in "aeiou"))
+    rows: Rows = [(n, "plain", n % len(names)) for n in range(8000)]
+    lines = made("one-pass", rows, names=names).splits["train"].to_pylist()
+    sizes = np.array([len(line["tokens"]) for line in lines])
+    assert (sizes.min(), sizes.max()) == (2, MOST_OPTIONS)
+    assert np.bincount(sizes)[2:].min() > len(rows) / 31 * 0.75
+    fitting = [line for line in lines if any(line["labels"])]
+    assert len(fitting) / len(lines) == pytest.approx(0.9, abs=0.02)
+    places = [(line["labels"].index(1), len(line["labels"])) for line in fitting]
+    assert np.mean([(at + 0.5) / size for at, size in places]) == pytest.approx(0.5, abs=0.01)
+    even = np.mean([1 / size for _, size in places])
+    for end in (0, -1):
+        assert np.mean([range(size)[end] == at for at, size in places]) == pytest.approx(even, abs=0.01)
+
+
+def test_hard_options_come_more_often() -> None:
+    """Of the labels that share a word with the right one more are offered than of the others."""
+    names = ("deep anger", "cold anger", *(f"feeling{n}x" for n in range(18)))
+    lines = made("one-pass", [(n, "plain", 0) for n in range(2000)], names=names).splits["train"].to_pylist()
+    lines = [line for line in lines if any(line["labels"])]
+    near = sum("cold anger" in line["tokens"] for line in lines)
+    other = sum(option.startswith("feeling") for line in lines for option in line["tokens"]) / 18
+    assert near > 1.4 * other
 
 
 def test_the_question_stands_last_in_a_prompt() -> None:

@@ -8,6 +8,9 @@
 - **multiple-choice**: the text and the task's question as prompt, label names as choices.
 - **instruction**: the same choices under a prompt that asks for one of them by name; prompt and right choice are an
   instruction and its answer.
+- **one-pass**: some label names and the text in one sequence, and for each name whether it fits; names, their number
+  and their order differ by row, and in every tenth row none fits. All such tasks train one head, by which `classify`
+  scores any number of labels in one pass over a text.
 
 All draws are hashes of (task id, row, label) in whole numbers, so that neither order nor pieces nor machine matter.
 """
@@ -26,12 +29,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from taskloom.data.hashing import hashed, key_of
+from taskloom.data.label_options import choices_of, options_of
 from taskloom.data.source import RawTask
 from taskloom.data.standardize import CanonicalTask, standardize
 from taskloom.data.store import kept_rows
 from taskloom.errors import DataError
 from taskloom.recipes.generators.base import NLI_LABELS
-from taskloom.recipes.recasts import readable_labels
+from taskloom.recipes.recasts import OPTION_LABELS, readable_labels
 from taskloom.recipes.recipe import Recast, Task
 
 Array = NDArray[Any]
@@ -39,13 +43,10 @@ Array = NDArray[Any]
 PIECE_ROWS = 20_000
 PIECE_CELLS = 2**21
 """Rows times labels that are looked at together: 16 MB an array, whatever the size of the task."""
-MOST_CHOICES = 16
-"""Choices of a row: all labels up to here, else the right one and some of the others."""
 NEAR = 4
 """How much likelier a wrong label is that shares a word with the right one, or whose name stands in the text."""
 MOST_MENTIONED = 100
 """Labels up to which texts are searched for names: a search takes about 1 ms for each label and megabyte."""
-LAST = np.uint64(2**64 - 1)
 ROUNDS = 100
 FLOOR = 1 / 16
 """Weights of all labels together, at least, where the largest is 1: without it, half of the rows having one label would
@@ -137,7 +138,7 @@ def recast(task: Task, canonical: CanonicalTask, *, max_rows: int | None = None)
     if not splits:
         raise DataError(f"Task {task.id}: no row can be used; unused: {unused}.")
     missing = (*canonical.missing_splits, *(split for split in canonical.splits if split not in splits))
-    names = NLI_LABELS if made.form == "label-nli" else ()
+    names = {"label-nli": NLI_LABELS, "one-pass": OPTION_LABELS}.get(made.form, ())
     return dataclasses.replace(canonical, task=task, labels=names, splits=splits, unused=unused, missing_splits=missing)
 
 
@@ -232,7 +233,8 @@ def _turned_piece(task: Task, made: Recast, table: pa.Table, chosen: Array, gold
     rows = some["row"].to_numpy()
     drawn = (hashed(key_of(task.id, "gold"), rows) % counts.astype(np.uint64)).astype(np.int64)
     piece = Piece(_texts(some), rows, mask, golds.flat[golds.offsets[chosen] + drawn])
-    columns, copies = _entailment(task, piece, labels) if made.form == "label-nli" else _choice(task, piece, labels)
+    turn = {"label-nli": _entailment, "one-pass": _fitting}.get(made.form, _choice)
+    columns, copies = turn(task, piece, labels)
     columns["row"] = pa.array(np.repeat(rows, copies))
     if "weight" in some.column_names:
         columns["weight"] = pa.array(np.repeat(some["weight"].to_numpy(), copies))
@@ -276,7 +278,7 @@ def _wrong_labels(task: Task, piece: Piece, labels: Labels) -> Array:
 
 
 def _choice(task: Task, piece: Piece, labels: Labels) -> tuple[dict[str, pa.Array], int]:
-    flat, offsets, right = _options(task, piece, len(labels.names))
+    flat, offsets, right = choices_of(task.id, piece.rows, piece.golds, piece.gold)
     names = pa.array(labels.names, pa.string()).take(pa.array(flat))
     choices = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), names)
     assert task.recast is not None
@@ -284,23 +286,15 @@ def _choice(task: Task, piece: Piece, labels: Labels) -> tuple[dict[str, pa.Arra
     return {"prompt": prompt, "choices": choices, "label": pa.array(right.astype(np.int32))}, 1
 
 
-def _options(task: Task, piece: Piece, count: int) -> tuple[Array, Array, Array]:
-    """Return each row's choices (flat, with offsets) and the place of the right one among them.
-
-    They stand in an order of the row's own. Of several right labels one is a choice, the others are left out.
-    """
-    every = np.arange(count, dtype=np.uint64)[None, :]
-    at = np.arange(len(piece.rows))
-    rank = np.where(piece.golds, LAST, hashed(key_of(task.id, "choice"), piece.rows[:, None], every) >> np.uint64(1))
-    rank[at, piece.gold] = 0
-    among = np.zeros(rank.shape, dtype=bool)
-    among[at[:, None], np.argsort(rank, axis=1, kind="stable")[:, :MOST_CHOICES]] = True
-    among &= rank < LAST
-    order = hashed(key_of(task.id, "order"), piece.rows[:, None], every) >> np.uint64(1)  # not the hash that chose
-    places = np.argsort(np.where(among, order, LAST), axis=1, kind="stable")
-    sizes = among.sum(axis=1)
-    flat = places[np.arange(count)[None, :] < sizes[:, None]]
-    return flat, np.concatenate([[0], np.cumsum(sizes)]), np.argmax(places == piece.gold[:, None], axis=1)
+def _fitting(task: Task, piece: Piece, labels: Labels) -> tuple[dict[str, pa.Array], int]:
+    flat, offsets, fits = options_of(task.id, piece.rows, piece.golds, labels.near)
+    ends = pa.array(offsets, pa.int32())
+    names = pa.array(labels.names, pa.string()).take(pa.array(flat))
+    return {
+        "text": piece.texts,
+        "tokens": pa.ListArray.from_arrays(ends, names),
+        "labels": pa.ListArray.from_arrays(ends, pa.array(fits.astype(np.int32))),
+    }, 1
 
 
 def _prompt(task: Task, piece: Piece) -> pa.Array:

@@ -1,12 +1,14 @@
 """Canonical rows of one kind -> token segments and labels as flat arrays; a pure function of a table.
 
-A row's segments are its text (and pair), its prompt and choices, or its words; they hold no special tokens. What
+A row's segments are its text (and pair), its prompt and choices, or its words; they hold no special tokens, but for
+the options of a one-pass row, each of which has a mark before it: they come first, so that only the text is cut. What
 `max_length` never lets into a sequence is not kept: pairs are cut longest first, a prompt keeps its end, and words
 beyond the end have no token. On long documents that is most of the disk.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from taskloom.data.ragged import ragged
+from taskloom.data.ragged import offsets_of, ragged
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.data.truncation import longest_first
 
@@ -44,12 +46,40 @@ class Segments:
 def tokenized(table: pa.Table, kind: str, tokenizer: Tokenizer) -> Segments:
     """Return the whole segments of canonical rows."""
     none = np.zeros(0, np.int64)
+    if kind == "token_classification" and "text" in table.column_names:
+        return marked_options(table["text"].to_pylist(), table["tokens"].to_pylist(), tokenizer)
     if kind == "token_classification":
         tokens, offsets, starts, word_offsets = tokenizer.words(table["tokens"].to_pylist())
         return Segments(tokens, np.diff(offsets), np.ones(len(table), np.int64), starts, np.diff(word_offsets))
     texts, counts = _texts(table, kind)
     tokens, offsets = tokenizer.segments(texts)
     return Segments(tokens, np.diff(offsets), counts, none, none)
+
+
+def marked_options(texts: Sequence[str], options: Sequence[Sequence[str]], tokenizer: Tokenizer) -> Segments:
+    """Return one segment a row: each of its options behind a mark, then the text behind one.
+
+    The options stand for words, whose first token is the mark: what the encoder makes of it scores the option.
+    """
+    places: dict[str, int] = {}
+    option = np.array([places.setdefault(name, len(places)) for row in options for name in row], np.int64)
+    counts = np.array([*map(len, options)], np.int64)
+    names, name_ends = tokenizer.segments(list(places))
+    tokens, text_ends = tokenizer.segments(texts)
+    ends = np.concatenate([name_ends, len(names) + text_ends[1:]])
+    segment = np.full(len(option) + len(texts), -1, np.int64)
+    is_text = np.cumsum(counts + 1) - 1
+    segment[is_text] = len(places) + np.arange(len(texts))
+    segment[segment < 0] = option
+    sizes = np.diff(ends)[segment]
+    starts = offsets_of(sizes + 1)[:-1]
+    joined = np.full(int((sizes + 1).sum()), tokenizer.mark, np.int64)
+    joined[ragged(starts + 1, sizes)] = np.concatenate([names, tokens])[ragged(ends[segment], sizes)]
+    row_sizes = np.add.reduceat(sizes + 1, is_text - counts) if len(texts) else counts
+    is_option = np.ones(len(segment), bool)
+    is_option[is_text] = False
+    begin = starts - np.repeat(starts[is_text - counts], counts + 1)
+    return Segments(joined, row_sizes, np.ones(len(texts), np.int64), begin[is_option], counts)
 
 
 def _texts(table: pa.Table, kind: str) -> tuple[list[str], Array]:

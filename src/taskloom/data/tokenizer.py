@@ -87,6 +87,17 @@ class Tokenizer:
             fingerprint=hashlib.sha256(backend.to_str().encode()).hexdigest(),
         )
 
+    @property
+    def mark(self) -> int:
+        """The token before each option of a one-pass row: what the template puts at the end, else at the beginning.
+
+        Raises ModelError for a tokenizer without special tokens.
+        """
+        specials = (*self.single.suffix, *self.single.prefix)
+        if not specials:
+            raise ModelError(f"{self.folder} has a tokenizer without special tokens, which one-pass tasks need.")
+        return specials[0]
+
     def segments(self, texts: Sequence[str]) -> tuple[Array, Array]:
         """Return the token ids of all texts, one after the other, and offsets (texts + 1), without special tokens."""
         pieces = [

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from taskloom.errors import ModelError
 from taskloom.recipes.labels import normalize_label
+from taskloom.recipes.recasts import OPTION_LABELS
 from taskloom.recipes.recipe import KINDS
 
 Integers = NDArray[np.int64]
@@ -107,6 +108,12 @@ class HeadTable:
             if found:
                 return max(found, key=lambda head: readers[frozenset(head.rows)])
         return None
+
+    def one_pass(self) -> Head | None:
+        """Return the head that scores many labels in one pass, or None; of several the one that most tasks read."""
+        readers = Counter(frozenset(head.rows) for head in self.heads)
+        found = [head for head in self.heads if head.kind == "token_classification" and head.labels == OPTION_LABELS]
+        return max(found, key=lambda head: readers[frozenset(head.rows)], default=None)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the table as plain values, for heads.json."""

@@ -185,13 +185,14 @@ class Model(nn.Module):
 
     def _record(self, max_length: int, encoder_name: str) -> dict[str, Any]:
         """Return the content of heads.json."""
-        zero_shot = self.table.zero_shot()
+        zero_shot, one_pass = self.table.zero_shot(), self.table.one_pass()
         return {
             "version": VERSION,
             "encoder": encoder_name,
             "max_length": max_length,
             "loss_scaling": self.loss_scaling,
             "zero_shot": zero_shot.task if zero_shot else None,
+            "one_pass": one_pass.task if one_pass else None,
             "tasks": self.table.to_json(),
         }
 

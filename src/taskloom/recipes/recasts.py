@@ -22,11 +22,15 @@ from taskloom.recipes.recipe import (
     MultipleChoice,
     Recast,
     Task,
+    TokenClassification,
 )
 
 MARK = "+"
 """Stands between a task's id and the form: no character of globs, selectors, versions or paths."""
 ENTAILMENT = (*NLI_LABELS, "not_entailment")
+OPTION_LABELS = ("does not fit", "fits")
+"""What the head of one-pass recasts says of each label."""
+ONE_PASS_HEAD = "one-pass"
 EMPTY_WORDS = frozenset(
     {"yes", "no", "maybe", "true", "false", "none", "other", "others", "unknown", "misc", "miscellaneous", "n/a", "na",
      "nan", "null", "label", "class", "other_label", "no_label"}
@@ -76,8 +80,11 @@ def recast_task(task: Task, form: str) -> Task:
     kind: Kind = MultipleChoice(prompt="prompt", choices="choices", label="label")
     if form == "label-nli":
         kind = Classification(text="text", pair="pair", label="label", names=NLI_LABELS)
+    if form == "one-pass":
+        kind = TokenClassification(tokens="tokens", labels="labels", names=OPTION_LABELS)
+    head = ONE_PASS_HEAD if form == "one-pass" else None
     return dataclasses.replace(
-        task, id=f"{task.id}{MARK}{form}", kind=kind, head=None, where=(), row_weight=None, recast=Recast(form, task)
+        task, id=f"{task.id}{MARK}{form}", kind=kind, head=head, where=(), row_weight=None, recast=Recast(form, task)
     )
 
 

@@ -22,7 +22,7 @@ KINDS = ("classification", "multilabel", "regression", "multiple_choice", "token
 ROLES = ("train", "evaluation")
 LICENSE_USES = ("commercial", "non-commercial", "unspecified")
 DEFECTS = ("unsound", "duplicate", "unavailable", "impractical", "low_value")
-RECASTS = ("label-nli", "multiple-choice", "instruction")
+RECASTS = ("label-nli", "multiple-choice", "instruction", "one-pass")
 RECAST_VERSION = 1
 """Raised whenever the same rows would be recast otherwise: prepared recasts are then made anew."""
 OWN_FAMILY = "own"
