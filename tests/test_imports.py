@@ -23,8 +23,8 @@ recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.gene
 recipes.facts recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
 recipes.columns recipes.propose
 data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize data.truth
-data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.label_options data.recast
-data.shingles data.overlap
+data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.label_options
+data.recast data.shingles data.overlap
 data.mixture data.rows data.matrices data.batches
 modeling.rows modeling.dropout modeling.encoder modeling.head_table modeling.heads modeling.model modeling.warm_start
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
