@@ -47,8 +47,8 @@ def test_pooled_features_are_what_the_classifier_reads(folder: Path) -> None:
     base = getattr(theirs, theirs.base_model_prefix)(input_ids=IDS, attention_mask=MASK)[0]
     real = MASK.bool()
     assert encoder.new_parameters == ()
-    torch.testing.assert_close(classifier(pooled), expected.logits, rtol=0, atol=1e-6)
-    torch.testing.assert_close(hidden[real], base[real], rtol=0, atol=1e-6)
+    torch.testing.assert_close(classifier(pooled), expected.logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(hidden[real], base[real], rtol=0, atol=1e-5)
 
 
 @torch.no_grad()

@@ -105,6 +105,24 @@ def _train(model: _Small, optimizer: Optimizer, steps: range) -> None:
         optimizer.zero_grad()
 
 
+def test_zeroing_used_rows_is_dropping_all_gradients() -> None:
+    """Steps that keep the matrices and clear the rows they used end in the very weights of steps that drop them all."""
+    ends = []
+    for keep in (False, True):
+        model = _Small()
+        optimizer = _optimizer(model)
+        for step in range(1, 9):
+            model.loss(step).backward()
+            used = {"rows": torch.tensor([0, 1]), "embeddings.weight": torch.tensor([step % 5, (step + 2) % 5])}
+            optimizer.step(step, used)
+            matrix = model.embeddings.weight.grad
+            optimizer.zero_grad(used if keep else None)
+            assert (model.embeddings.weight.grad is matrix) == keep
+        ends.append(model.state_dict())
+    for name, value in ends[0].items():
+        assert torch.equal(value, ends[1][name]), name
+
+
 def test_state_restores_bit_for_bit() -> None:
     """Ten steps in one go equal five, a saved and restored state, and five more, bit for bit."""
     whole = _Small()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ from taskloom.modeling.rows import gather_rows
 OFFLINE_ENCODER = "minilm"
 LAST_LINEAR = ("classifier.out_proj", "classifier")
 """Where architectures keep the linear layer that gives logits: inside a head module, or on top."""
+DEBERTA = "deberta-v2"
+"""What DeBERTa-v2 and v3 call themselves in config.json."""
+DEBERTA_ATTENTION = ("auto", "flash")
 HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "LICENSE*")
 _SEEN: ContextVar[list[Tensor] | None] = ContextVar("last_hidden_states", default=None)
 """Where a forward pass collects its hidden states; each thread has its own, so one model can serve several."""
@@ -86,6 +90,14 @@ def _checked(folder: Path) -> Path:
     return folder
 
 
+def _attention_options(folder: Path, attention: str) -> dict[str, str]:
+    """Return what transformers is told about attention; DeBERTa's is switched afterwards."""
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    if attention == "auto" or (attention in DEBERTA_ATTENTION and kind == DEBERTA):
+        return {}
+    return {"attn_implementation": "flash_attention_2" if attention == "flash" else attention}
+
+
 class Encoder(nn.Module):
     """A text encoder: token ids in, pooled features and last hidden states out.
 
@@ -109,13 +121,14 @@ class Encoder(nn.Module):
     def open(cls, folder: Path, *, seed: int = 0, attention: str = "auto") -> Encoder:
         """Read an encoder's folder into fp32; parts that the checkpoint lacks are drawn from `seed`.
 
-        `attention` is one that transformers knows ("sdpa", "eager", ...); "auto" is the best the architecture has.
+        `attention` "auto" is the best the architecture has: ours for DeBERTa-v2 and v3, else what transformers takes;
+        "flash" are CUDA kernels, "eager" and "sdpa" transformers' own.
         Raises ModelError for a folder or an architecture that cannot be used.
         """
         from transformers import AutoModelForSequenceClassification
 
         _checked(folder)
-        choice = {} if attention == "auto" else {"attn_implementation": attention}
+        choice = _attention_options(folder, attention)
         try:
             with torch.random.fork_rng(devices=[]), quiet():
                 torch.manual_seed(seed)
@@ -129,6 +142,11 @@ class Encoder(nn.Module):
         encoder = cls(network, new_parameters=missing, unread_parameters=sorted(info["unexpected_keys"]))
         _check_weights(encoder, mismatched, folder)
         replace_dropout(network)
+        if attention in DEBERTA_ATTENTION and network.config.model_type == DEBERTA:
+            from taskloom.modeling import deberta
+
+            switch = deberta.use_fast_attention if attention == "auto" else deberta.use_flash_attention
+            switch(network)
         return encoder
 
     @property

@@ -68,7 +68,7 @@ def fit(
                 loss, norm = sums.loss(batch), optimizer.clip(settings.clip)
                 fault = health.fault(loss, norm)
                 rate = optimizer.rate(step) if fault else optimizer.step(step, batch.used)
-                optimizer.zero_grad()
+                optimizer.zero_grad(batch.used)
             totals.count(batch)
             families = sums.families()
             events.log({"step": step, "loss": loss, "examples": batch.examples, "lr": rate, "gradient_norm": norm,

@@ -128,10 +128,18 @@ class Optimizer:
         dense = [(parameter, used.get(name)) for name, parameter in self.encoder.items()]
         return dense + [(parameter, used[name]) for name, parameter in self.rowwise.parameters.items()]
 
-    def zero_grad(self) -> None:
-        """Drop all gradients."""
-        for parameter in self.all_parameters():
-            parameter.grad = None
+    def zero_grad(self, used: Mapping[str, Tensor] | None = None) -> None:
+        """Drop all gradients; on a CPU, where only the rows `used` have one, set these to zero and keep the matrix.
+
+        A new matrix of zeros for each step costs more than the update: 140 to 600 ms for the 394 MB of DeBERTa-v3's
+        word embeddings, most of it the first touch of its pages, against 50 ms for AdamW.
+        """
+        for name, parameter in (*self.encoder.items(), *self.rowwise.parameters.items()):
+            rows = None if used is None else used.get(name)
+            if rows is None or parameter.grad is None or parameter.device.type != "cpu":
+                parameter.grad = None
+            else:
+                parameter.grad.index_fill_(0, rows, 0.0)
 
     def clip(self, limit: float) -> float:
         """Scale the gradients to a norm of at most `limit` (0: leave them) and return the norm before."""
