@@ -35,7 +35,8 @@ training.gradients training.prefetch training.signals training.watch training.lo
 training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.one_pass inference.predictor
 reporting.task_list reporting.card
-listing showing checking overlapping proposing workflows planning quickstart cli
+listing showing checking overlapping proposing workflows planning quickstart
+commands.options commands.printing commands.catalog commands.runs commands.models cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}

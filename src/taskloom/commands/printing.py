@@ -1,0 +1,74 @@
+"""Between a command and its words: run files and models opened, rows read in chunks, results printed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskloom.errors import UserError
+
+if TYPE_CHECKING:
+    from taskloom.config import RunConfig
+    from taskloom.evaluation.report import RunReport
+    from taskloom.inference.predictor import Model
+
+CHUNK = 512
+"""Texts read and answered at a time: memory stays flat and answers come while the rest is read."""
+
+
+def config_of(run_file: Path, overrides: Sequence[str] | None) -> RunConfig:
+    """Return the resolved configuration of a run file with `key=value` overrides."""
+    from taskloom.run_file import load_config
+
+    return load_config(run_file, overrides or ())
+
+
+def open_model(model: Path, device: str, precision: str) -> Model:
+    """Open a run's or a model's folder for prediction."""
+    from taskloom import workflows
+
+    return workflows.open_model(model, device=device, precision=precision)
+
+
+def print_results(report: RunReport) -> None:
+    """Print scores beside trivial answers, as a table on a terminal and as plain lines elsewhere."""
+    from taskloom.evaluation import table
+
+    if sys.stdout.isatty():
+        import rich
+
+        rich.print(table.table(report.tasks))
+    else:
+        print(table.plain(report.tasks))
+    for line in table.summary_lines(report.aggregate):
+        print(line)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines as they come, each flushed: what is piped on can be used at once."""
+    for line in lines:
+        print(line, flush=True)
+
+
+def text_of(row: dict[str, Any]) -> str:
+    """Return the text of a row; raises UserError for a row without one."""
+    text = row.get("text")
+    if not isinstance(text, str):
+        raise UserError(f"A row has no 'text'; it has {', '.join(map(str, row))}. Rename the column to 'text'.")
+    return text
+
+
+def chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield lists of at most CHUNK rows."""
+    remaining = iter(rows)
+    while chunk := list(islice(remaining, CHUNK)):
+        yield chunk
+
+
+def tell_terminal(file: str) -> None:
+    """Say what is waited for when texts come from a terminal."""
+    if file == "-" and sys.stdin.isatty():
+        print("Reading texts from the terminal, one a line; Ctrl-D ends.", file=sys.stderr)

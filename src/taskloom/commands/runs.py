@@ -1,0 +1,120 @@
+"""Commands about runs: prepare, train, evaluate, and what they leave on disk."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from taskloom.commands.options import Overrides, RunFile
+from taskloom.commands.printing import config_of, print_lines, print_results
+
+if TYPE_CHECKING:
+    from taskloom.config import RunConfig
+    from taskloom.data.store import TaskStore
+
+
+def prepare(
+    run_file: RunFile,
+    overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved file and the tasks, and stop.")
+    ] = False,
+) -> None:
+    """Read, check and tokenize tasks.
+
+    What is there already is kept. A task that cannot be read is reported, and the others go on.
+    """
+    config = config_of(run_file, overrides)
+    if dry_run:
+        _dry_run(config)
+        return
+    from taskloom import progress, workflows
+
+    report = workflows.prepare(config, progress=progress.for_stream())
+    for store in report.stores:
+        print(_prepared_line(store, report.rows(store)))
+    print(f"{len(report.stores)} tasks prepared, {len(report.failed)} failed", file=sys.stderr)
+
+
+def train(
+    run_file: RunFile,
+    overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Prepare, try a few steps, print the plan, and stop.")
+    ] = False,
+) -> None:
+    """Train, evaluate and write the run folder.
+
+    Prepares what is missing first. Typed again, the same command goes on where it stopped, and leaves a finished run as
+    it is.
+    """
+    config = config_of(run_file, overrides)
+    from taskloom import planning, progress, workflows
+
+    if dry_run:
+        print_lines(planning.plan_lines(config, progress=progress.for_stream()))
+        return
+    run = workflows.train(config, progress=progress.for_stream())
+    print_results(run.results)
+    print(f"run folder: {run.folder}\nmodel:      {run.folder / 'model'}")
+
+
+def evaluate(
+    path: Annotated[
+        Path, typer.Argument(metavar="RUN|MODEL", help="A run folder or a model folder.", show_default=False)
+    ],
+    split: Annotated[
+        Literal["validation", "test"] | None, typer.Option(help="Default: validation, else test.", show_default=False)
+    ] = None,
+    tasks: Annotated[list[str] | None, typer.Option(help="Only these tasks; may be given several times.")] = None,
+) -> None:
+    """Evaluate a trained model on the tasks it knows."""
+    from taskloom import progress, workflows
+
+    print_results(workflows.evaluate(path, split=split, tasks=tuple(tasks or ()), progress=progress.for_stream()))
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all prepared tasks.")] = False,
+) -> None:
+    """Show where prepared tasks are kept."""
+    from taskloom import workflows
+
+    print(workflows.cache(clear=clear))
+
+
+def quickstart(
+    hub: Annotated[bool, typer.Option("--hub", help="Add a dozen real tasks, from a mirror or the hub.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the run folder is written.")] = Path("runs"),
+) -> None:
+    """Train on the built-in tasks, offline, in minutes."""
+    from taskloom import progress
+    from taskloom.quickstart import quickstart
+
+    quickstart(folder=folder, hub=hub, progress=progress.for_stream())
+
+
+def _dry_run(config: RunConfig) -> None:
+    from taskloom import workflows
+    from taskloom.run_file import to_toml
+
+    print(to_toml(config))
+    chosen = workflows.choose(config)
+    print(f"# {len(chosen.tasks)} tasks")
+    for task in chosen.tasks:
+        print(f"# {task.versioned}")
+    for task_id in chosen.excluded_by_name:
+        print(f"{task_id} is named in data.tasks and left out by data.exclude or data.license_use.", file=sys.stderr)
+
+
+def _prepared_line(store: TaskStore, used: Mapping[str, int]) -> str:
+    rows = ", ".join(f"{split} {count}" for split, count in used.items())
+    unused = sum((Counter(reasons) for reasons in store.unused.values()), Counter[str]())
+    unused["in_evaluated_rows"] = sum(map(len, store.splits.values())) - sum(used.values())
+    left_out = ", ".join(f"{count} {reason}" for reason, count in unused.items() if count)
+    return f"{store.task}: {rows}" + (f" (unused: {left_out})" if left_out else "")
