@@ -233,6 +233,7 @@ def _is_finished(report: RunReport, config: RunConfig, steps: int) -> bool:
 def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     """Score every task on all of its rows and write results, predictions, model, card, task list and citations."""
     from taskloom.evaluation.report import RunReport, summarize
+    from taskloom.publishing import write_report
     from taskloom.reporting.card import model_card
     from taskloom.reporting.task_list import TrainedTask, citations, task_list
     from taskloom.training.plan import library_versions
@@ -249,6 +250,7 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         tasks=tasks,
         aggregate=summarize(tasks),
         training=trainer.training_figures(),
+        not_trained=preparation.left_out(),
     )
     trained = [
         TrainedTask(task, store.labels, plan.rows(at))
@@ -272,6 +274,7 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     )
     for name, page in pages.items():
         run.write(name, page)
+    write_report(run.path, report, trained, config)
     report.write(run.file("results.json"))  # last: its existence says that the run is finished
     return report
 
@@ -293,9 +296,7 @@ def evaluate(
     from taskloom.training.trainer import scored_splits
 
     progress = progress or Progress()
-    folder = path.parent if path.name == "model" else path
-    if not (folder / "config.toml").is_file():
-        raise ModelError(f"{path} is not a run folder: it has no config.toml, which says where the tasks' rows are.")
+    folder = _run_folder(path)
     config = load_config(folder / "config.toml")
     device = choose_device(config.training.device)
     model = Model.load(model_folder(folder)).to(device)
@@ -320,6 +321,28 @@ def evaluate(
         run=config.name, seed=config.seed, step=-1, encoder=config.encoder, libraries=library_versions(), tasks=reports,
         aggregate=summarize(reports),
     )  # fmt: skip
+
+
+def report(path: Path, *, texts: bool = True) -> Path:
+    """Write report.html of a finished run anew, with transfer.jsonl if it has one by now, and return its path.
+
+    Raises ModelError for anything but a run folder.
+    """
+    from taskloom.evaluation.report import read_report
+    from taskloom.publishing import planned_tasks, write_report
+    from taskloom.run_file import load_config
+
+    folder = _run_folder(path)
+    config = load_config(folder / "config.toml")
+    trained = planned_tasks(folder, choose(config).tasks)
+    return write_report(folder, read_report(folder / "results.json"), trained, config, texts=texts)
+
+
+def _run_folder(path: Path) -> Path:
+    folder = path.parent if path.name == "model" else path
+    if not (folder / "config.toml").is_file():
+        raise ModelError(f"{path} is not a run folder: it has no config.toml, which says where the tasks' rows are.")
+    return folder
 
 
 def export(path: Path, out: Path, *, head: str | None = None, with_task_embedding: bool = False) -> Path:

@@ -77,7 +77,7 @@ class Summary(Aggregate):
 
 
 class RunReport(Frozen):
-    """The content of results.json."""
+    """The content of results.json; `not_trained` are tasks that were asked for, with the reason."""
 
     version: int = VERSION
     run: str
@@ -89,6 +89,7 @@ class RunReport(Frozen):
     tasks: dict[str, dict[str, TaskReport]]
     aggregate: Summary
     training: dict[str, Any] = {}
+    not_trained: dict[str, str] = {}
 
     def write(self, path: Path) -> None:
         """Write results.json; a reader sees the old file or the new one, never half of one."""
