@@ -274,8 +274,8 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     )
     for name, page in pages.items():
         run.write(name, page)
-    write_report(run.path, report, trained, config)
-    report.write(run.file("results.json"))  # last: its existence says that the run is finished
+    report.write(run.file("results.json"))  # its existence says that the run is finished
+    write_report(run.path, report, trained, config)  # `taskloom report` makes it anew, so it comes after
     return report
 
 

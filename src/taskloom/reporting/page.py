@@ -122,11 +122,7 @@ def _tiles(material: Material) -> list[dict[str, str]]:
         ("Trivial answer", trivial, f"over {summary.with_majority}; mean gain {gain} where both are defined"),
         ("Above it", f"{summary.above_majority} of {summary.tasks}", "by more than their 95 % interval"),
         ("Train rows", f"{rows:,}", f"{examples:,} examples seen" if examples else ""),
-        (
-            "Time",
-            _duration(seconds) if seconds else "–",
-            f"{training.get('examples_per_second', '–')} examples a second",
-        ),
+        ("Time", _duration(seconds) if seconds else "–", speed),
     ]
     return [{"name": name, "value": value, "note": note} for name, value, note in tiles]
 

@@ -109,10 +109,10 @@ def mark(x: float, y: float, number: int, *children: str, size: float = 4.5, **a
     if shape == "circle":
         return element("circle", *children, cx=x, cy=y, r=size, **given)
     reach = {"square": 0.9, "triangle": 1.15, "diamond": 1.25}[shape] * size
-    corners = {
+    corners: dict[str, list[tuple[float, float]]] = {
         "square": [(-1, -1), (1, -1), (1, 1), (-1, 1)],
         "triangle": [(0, -1), (1, 0.8), (-1, 0.8)],
         "diamond": [(0, -1), (1, 0), (0, 1), (-1, 0)],
-    }[shape]
-    path = " ".join(f"{coordinate(x + reach * dx)},{coordinate(y + reach * dy)}" for dx, dy in corners)
+    }
+    path = " ".join(f"{coordinate(x + reach * dx)},{coordinate(y + reach * dy)}" for dx, dy in corners[shape])
     return element("polygon", *children, points=path, **given)

@@ -153,9 +153,8 @@ def mistake(one: Mistake) -> Markup:
     )
     if not one.texts:
         return head
-    return head + Markup("<blockquote>{}</blockquote>").format(
-        _paragraphs(one.texts, found.right.startswith("choice "))
-    )
+    said = _paragraphs(one.texts, numbered=found.right.startswith("choice "))
+    return head + Markup("<blockquote>{}</blockquote>").format(said)
 
 
 def _paragraphs(texts: Sequence[str], *, numbered: bool) -> Markup:
