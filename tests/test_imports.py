@@ -28,8 +28,8 @@ data.recast data.shingles data.overlap
 data.mixture data.rows data.matrices data.batches
 modeling.rows modeling.dropout modeling.deberta modeling.encoder modeling.head_table modeling.heads modeling.model
 modeling.warm_start
-evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
-evaluation.scoring evaluation.evaluator evaluation.table
+evaluation.spans evaluation.metrics evaluation.predictions evaluation.statistics evaluation.intervals
+evaluation.baselines evaluation.report evaluation.paired evaluation.scoring evaluation.evaluator evaluation.table
 training.optimizer training.checkpoint training.run_folder training.ranks training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from taskloom.data.ragged import offsets_of, ragged
 from taskloom.errors import DataError
 
 Array = NDArray[Any]
@@ -87,6 +88,20 @@ def concatenate(parts: list[Predictions]) -> Predictions:
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     row, gold, scores = (np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "gold", "scores"))
     return dataclasses.replace(first, row=row, gold=gold, scores=scores, offsets=offsets)
+
+
+def rows_at(predictions: Predictions, places: Array) -> Predictions:
+    """Return the rows at some places (rows,), in that order."""
+    offsets, gold, scores = None, predictions.gold, predictions.scores
+    if predictions.offsets is not None:
+        sizes = np.diff(predictions.offsets)[places]
+        offsets = offsets_of(sizes)
+        inside = ragged(predictions.offsets[places], sizes)
+        scores = scores[inside]
+        gold = gold[inside] if predictions.kind == "token_classification" else gold[places]
+    else:
+        gold, scores = gold[places], scores[places]
+    return dataclasses.replace(predictions, row=predictions.row[places], gold=gold, scores=scores, offsets=offsets)
 
 
 def predictions_file(folder: Path, task: str, split: str) -> Path:
