@@ -145,8 +145,8 @@ class RunReport(Frozen):
     """The content of results.json.
 
     `tasks` are those that were trained; `untrained` others that were evaluated through a head that fits, with an
-    aggregate of their own; `skipped` those that no head answers, with the reason. `calibration` is by head, `weighing`
-    in the aggregate says how tasks count.
+    aggregate of their own; `skipped` those that no head answers, with the reason. `calibration` is by head, `model` the
+    sha256 of the weights that answered; `weighing` in the aggregate says how tasks count.
     """
 
     version: int = VERSION
@@ -163,6 +163,7 @@ class RunReport(Frozen):
     untrained_aggregate: Summary | None = None
     skipped: dict[str, str] = {}
     calibration: dict[str, HeadCalibration] = {}
+    model: str = ""
 
     def write(self, path: Path) -> None:
         """Write results.json; a reader sees the old file or the new one, never half of one."""
@@ -201,6 +202,48 @@ def _upgraded(raw: Any, path: Path) -> dict[str, Any]:
     while version < VERSION:
         raw, version = UPGRADES[version](raw), version + 1
     return dict(raw)
+
+
+def merged(before: RunReport, found: RunReport) -> RunReport:
+    """Return a run's report with newer scores of the same model in it; aggregates are computed anew."""
+    tasks, untrained = _merged(before.tasks, found.tasks), _merged(before.untrained, found.untrained)
+    scored = {*tasks, *untrained}
+    skipped = {task: reason for task, reason in before.skipped.items() if task.partition(" ")[0] not in scored}
+    return before.model_copy(
+        update={
+            "tasks": tasks,
+            "aggregate": summarize(tasks),
+            "untrained": untrained,
+            "untrained_aggregate": summarize(untrained) if untrained else None,
+            "skipped": skipped | found.skipped,
+            "calibration": before.calibration | found.calibration,
+            "model": found.model,
+        }
+    )
+
+
+Reports = dict[str, dict[str, TaskReport]]
+
+
+def _merged(before: Reports, found: Reports) -> Reports:
+    """Return the reports of both by task and split, the newer ones first to count; those without extras keep them."""
+    return before | {
+        task: before.get(task, {})
+        | {name: _completed(before.get(task, {}).get(name), one) for name, one in splits.items()}
+        for task, splits in found.items()
+    }
+
+
+def _completed(before: TaskReport | None, found: TaskReport) -> TaskReport:
+    """Return the newer report; a quick one keeps the baselines and the scores without embedding known before."""
+    if before is None or before.metrics != found.metrics:
+        return found
+    more: dict[str, Any] = {}
+    if not found.baselines and before.baselines:
+        more = {"baselines": before.baselines, "reasons": before.reasons | found.reasons}
+    if found.without_embedding is None:
+        more["without_embedding"] = before.without_embedding
+    return found.model_copy(update=more)
 
 
 def representative(splits: Mapping[str, TaskReport], order: Sequence[str] = SPLIT_ORDER) -> TaskReport:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskloom.evaluation import metrics
-from taskloom.evaluation.baselines import chance_of_choice, constant_answer
+from taskloom.evaluation.baselines import chance_of_choice, constant_answer, expected_by_chance, guesses
 from taskloom.evaluation.intervals import Interval, bootstrap, wilson
 from taskloom.evaluation.metrics import Metrics
 from taskloom.evaluation.predictions import THRESHOLD, Predictions
@@ -57,6 +57,18 @@ def score(
     )
 
 
+def chance(predictions: Predictions, *, threshold: float = THRESHOLD, seed: int = 0) -> Metrics:
+    """Return what answers drawn at random get: the exact expectation where it is known, else the mean of many draws."""
+    drawn = [compute(guess, threshold) for guess in guesses(predictions, seed)]
+    reasons = {name: reason for one in drawn for name, reason in one.reasons.items()}
+    values: dict[str, float | None] = {
+        name: None if name in reasons else float(np.mean([one.values[name] for one in drawn]))
+        for name in drawn[0].values
+    }
+    exact = {name: value for name, value in expected_by_chance(predictions).values.items() if name in values}
+    return Metrics(values | exact, {name: reason for name, reason in reasons.items() if name not in exact})
+
+
 def compute(predictions: Predictions, threshold: float = THRESHOLD) -> Metrics:
     """Return the metrics of the predictions' kind."""
     gold, answers = predictions.gold, predictions.answers(threshold)
@@ -71,7 +83,9 @@ def compute(predictions: Predictions, threshold: float = THRESHOLD) -> Metrics:
     return metrics.tag_metrics(gold, answers, predictions.word_offsets, predictions.labels)
 
 
-def intervals_of(predictions: Predictions, found: Metrics, *, threshold: float, seed: int) -> dict[str, Interval]:
+def intervals_of(
+    predictions: Predictions, found: Metrics, *, threshold: float = THRESHOLD, seed: int = 0
+) -> dict[str, Interval]:
     """Return the 95 % interval of the main metric, and of Spearman beside Pearson; those that exist."""
     if predictions.kind in ("classification", "multiple_choice"):
         return {"accuracy": wilson(int(np.sum(predictions.gold == predictions.answers())), len(predictions))}
