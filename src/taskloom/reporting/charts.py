@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from markupsafe import Markup
 
-from taskloom.evaluation.reliability import Reliability
+from taskloom.reporting.reliability import Reliability
 from taskloom.reporting.svg import (
     Scale,
     coordinate,
@@ -38,7 +37,7 @@ def legend(order: Mapping[str, int]) -> list[tuple[str, Markup]]:
 
 
 def curve(steps: Sequence[float], values: Sequence[float], *, title: str, first: int = 0) -> Markup:
-    """Return a small chart of a value over steps: means of up to 120 pieces, the last one written out."""
+    """Return a small chart of a value over two steps or more: means of up to 120 pieces, the last one written out."""
     width, height, left, bottom, top = 220, 120, 34, 100, 20
     xs, ys = thinned(steps, POINTS), thinned(values, POINTS)
     high = max(ys)
@@ -49,7 +48,7 @@ def curve(steps: Sequence[float], values: Sequence[float], *, title: str, first:
     parts += [text(width - 34, 114, f"step {tick_name(max(steps))}", anchor="end", class_="small")]
     parts += [text(left, 114, tick_name(first), class_="small")]
     points = [(across(x), up(y)) for x, y in zip(xs, ys, strict=True)]
-    parts += [polyline(points, "curve") if len(points) > 1 else mark(*points[0], 0)]
+    parts += [polyline(points, "curve")]
     parts += [text(points[-1][0] + 4, points[-1][1] + 3, f"{ys[-1]:.2f}", class_="small")]
     return picture(width, height, f"{title}: from {ys[0]:.3f} to {ys[-1]:.3f} in {max(steps):g} steps", *parts)
 
@@ -60,14 +59,14 @@ def _level(y: float, left: float, right: float, name: str) -> Markup:
 
 def dumbbells(rows: Sequence[tuple[str, str, float | None, float | None]]) -> Markup:
     """Return a line a row: (name, how many, score, baseline); a ring is the baseline, a dot the score, from 0 to 1."""
-    step, left, width = 22, 150, 560
-    across = Scale(0, 1, left, width - 60)
+    step, left, width = 22, 130, 470
+    across = Scale(0, 1, left, width - 52)
     height = step * len(rows) + 34
     parts = [line(across(value), 14, across(value), height - 18, "grid") for value in ticks(0, 1, 5)]
     parts += [text(across(v), height - 4, f"{v:g}", anchor="middle", class_="small") for v in ticks(0, 1, 5)]
     for number, (name, how_many, score, baseline) in enumerate(rows):
         y = 24.0 + step * number
-        parts += [text(left - 34, y + 4, name, anchor="end")]
+        parts += [text(left - 32, y + 4, name, anchor="end")]
         parts += [text(left - 8, y + 4, how_many, anchor="end", class_="small")]
         parts += _dumbbell(score, baseline, across, y)
         gain = f"{score - baseline:+.2f}" if score is not None and baseline is not None else "–"
@@ -91,14 +90,17 @@ def _said(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.2f}"
 
 
-def interval_bar(score: float | None, interval: Point | None, baselines: Sequence[float | None]) -> Markup:
-    """Return a score with its interval and ticks for what it is measured against, from 0 to 1, to stand in a cell.
+def interval_bar(score: float | None, interval: Point | None, trivial: float | None, tfidf: float | None) -> Markup:
+    """Return a score with its interval, a tick for the trivial answer and a wedge for TF-IDF, to stand in a cell.
 
-    The numbers stand beside it, so it is hidden from screen readers.
+    It goes from 0 to 1. The numbers stand beside it, so it is hidden from screen readers.
     """
     across = Scale(0, 1, 1, 99)
     parts = [line(1, 8, 99, 8, "grid")]
-    parts += [line(across(value), 2, across(value), 14, "base") for value in baselines if value is not None]
+    parts += [line(across(trivial), 2, across(trivial), 14, "base")] if trivial is not None else []
+    if tfidf is not None:
+        x = coordinate(across(tfidf))
+        parts.append(element("path", d=f"M{x} 10l3 5h-6z", class_="wedge"))
     if interval is not None:
         parts.append(line(across(interval[0]), 8, across(interval[1]), 8, "range"))
     if score is not None:
@@ -126,21 +128,19 @@ def embedding_scatter(
 
 
 def reliability_curve(found: Reliability, *, title: str, size: int = 200) -> Markup:
-    """Return the share that came true over the stated probability; the area of a dot is the weight of its bin."""
+    """Return the share of right answers over how sure they are, a dot a bin; all bins have the same weight."""
     left, bottom, top, right = 30, size - 26, 18, size - 8
     across, up = Scale(0, 1, left, right), Scale(0, 1, bottom, top)
     parts = [text(left, 11, title, class_="title")]
     parts += [_level(up(value), left, right, f"{value:g}") for value in (0, 0.5, 1)]
     parts += [text(across(v), size - 13, f"{v:g}", anchor="middle", class_="small") for v in (0, 0.5, 1)]
-    parts += [text((left + right) / 2, size - 2, "stated probability", anchor="middle", class_="small")]
+    parts += [text((left + right) / 2, size - 2, "confidence", anchor="middle", class_="small")]
     parts += [line(across(0), up(0), across(1), up(1), "ideal")]
-    spots = [(across(one.probability), up(one.came_true)) for one in found.bins]
+    spots = [(across(confident), up(share)) for confident, share in found.bins]
     parts += [polyline(spots, "curve")] if len(spots) > 1 else []
-    heaviest = max(one.weight for one in found.bins)
-    for one, (x, y) in zip(found.bins, spots, strict=True):
-        said = f"stated {one.probability:.2f}, came true {one.came_true:.2f}"
-        radius = 1.5 + 4.5 * float(np.sqrt(one.weight / heaviest))
-        parts.append(element("circle", element("title", said), cx=x, cy=y, r=radius, class_="dot"))
+    for (confident, share), (x, y) in zip(found.bins, spots, strict=True):
+        said = element("title", f"sure {confident:.2f}, right {share:.2f}")
+        parts.append(element("circle", said, cx=x, cy=y, r=3, class_="dot"))
     return picture(size, size, f"{title}: expected calibration error {found.error:.3f}", *parts)
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskloom.evaluation.predictions import Predictions, predictions_file, read_predictions
-from taskloom.evaluation.reliability import Reliability, reliability, stated
 from taskloom.evaluation.report import RunReport, TaskReport, representative
 from taskloom.reporting.answers import Confusion, LabelScore, Worst, confusion, label_scores, points, worst
 from taskloom.reporting.embedding_map import EmbeddingMap, embedding_map
+from taskloom.reporting.reliability import Reliability, Stated, pooled, reliability, stated
 from taskloom.reporting.task_list import TrainedTask
 from taskloom.reporting.texts import Texts
 from taskloom.reporting.transfer_results import Cell, read_cells
@@ -57,7 +57,7 @@ class Looked:
 
 @dataclass(frozen=True)
 class Pooled:
-    """How reliable probabilities are over all tasks, each task weighing the same; None without such tasks."""
+    """How reliable confidences are over all tasks of classes and choices, and over those of several labels."""
 
     best_answers: Reliability | None
     labels: Reliability | None
@@ -81,8 +81,8 @@ def gather(folder: Path, report: RunReport, trained: Sequence[TrainedTask], *, c
     """Return the material of the run in `folder`; without `cache` no text of a row is looked up."""
     plan = _json(folder / "plan.json")
     texts = Texts(cache, folder / "model" / "tokenizer.json") if cache else None
-    collected = _Collected()
     looked = []
+    said: dict[bool, list[Stated]] = {False: [], True: []}
     trained = sorted(trained, key=lambda one: (one.task.family, one.task.id))
     for one in trained:
         splits = report.tasks.get(one.task.versioned, {})
@@ -92,8 +92,9 @@ def gather(folder: Path, report: RunReport, trained: Sequence[TrainedTask], *, c
         path = predictions_file(folder / "predictions", one.task.versioned, split)
         if found and path.is_file():
             predictions = read_predictions(path)
-            answers = _answers(predictions, texts, _fingerprint(plan, one.task.versioned))
-            collected.take(predictions)
+            sure = stated(predictions)
+            answers = _answers(predictions, sure, texts, _fingerprint(plan, one.task.versioned))
+            said[predictions.kind == "multilabel"] += [sure] if sure else []
         looked.append(Looked(one, split, found, answers))
     vectors, map_of = _vectors(folder / "model", [one.task.id for one in trained])
     return Material(
@@ -101,49 +102,25 @@ def gather(folder: Path, report: RunReport, trained: Sequence[TrainedTask], *, c
         plan=plan,
         log=tuple(_log(folder / "log.jsonl")),
         tasks=tuple(looked),
-        pooled=collected.pooled(),
+        pooled=Pooled(*(pooled(said[several]) if said[several] else None for several in (False, True))),
         cells=read_cells(folder / TRANSFER) if (folder / TRANSFER).is_file() else (),
         map=embedding_map(vectors),
         map_of=map_of,
     )
 
 
-def _answers(predictions: Predictions, texts: Texts | None, fingerprint: str) -> Answers:
+def _answers(predictions: Predictions, sure: Stated | None, texts: Texts | None, fingerprint: str) -> Answers:
     found = worst(predictions)
     rows = [one.row for one in found]
     task = predictions.task.partition("@")[0]
     said = texts.of(task, fingerprint, predictions.split, rows) if texts else {}
-    probabilities = stated(predictions)
     return Answers(
         confusion=confusion(predictions),
         label_scores=label_scores(predictions) if predictions.kind == "multilabel" else (),
         points=points(predictions) if predictions.kind == "regression" else (),
-        reliability=reliability(*probabilities) if probabilities and len(predictions) else None,
+        reliability=reliability(sure) if sure else None,
         mistakes=tuple(Mistake(one, said.get(one.row, ())) for one in found),
     )
-
-
-class _Collected:
-    """Stated probabilities of all tasks: best answers of classes and choices, and those of single labels."""
-
-    def __init__(self) -> None:
-        self._parts: dict[bool, list[tuple[NDArray[Any], NDArray[Any]]]] = {False: [], True: []}
-
-    def take(self, predictions: Predictions) -> None:
-        found = stated(predictions)
-        if found and len(found[0]):
-            self._parts[predictions.kind == "multilabel"].append(found)
-
-    def pooled(self) -> Pooled:
-        return Pooled(*(_pooled(self._parts[several]) for several in (False, True)))
-
-
-def _pooled(parts: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> Reliability | None:
-    if not parts:
-        return None
-    probabilities, came_true = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    weights = np.concatenate([np.full(len(part), 1 / len(part)) for part, _ in parts])
-    return reliability(probabilities, came_true, weights)
 
 
 def _vectors(model: Path, ids: Sequence[str]) -> tuple[NDArray[Any], tuple[int, ...]]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from taskloom.reporting.charts import curve, dumbbells, embedding_scatter, legend, reliability_curve
+from taskloom.evaluation.report import RunReport, representative
+from taskloom.reporting.charts import curve, dumbbells, embedding_scatter, interval_bar, legend, reliability_curve
 from taskloom.reporting.embedding_map import families_in_order
 from taskloom.reporting.material import Material
 from taskloom.reporting.task_view import TaskView, mistake, task_views
@@ -70,7 +71,8 @@ def _context(material: Material) -> dict[str, Any]:
     mistakes = _mistakes(material, tasks)
     overlap = _overlap(material.plan)
     parts = {
-        "families": "Scores by family", "tasks": "Tasks", "training": "Training", "transfer": transfer and "Transfer",
+        "families": "Scores by family", "tasks": "Tasks", "untrained": report.untrained and "Other tasks",
+        "training": "Training", "transfer": transfer and "Transfer",
         "map": space and "Map", "calibration": pooled and "Calibration", "mistakes": mistakes and "Mistakes",
         "each": "Task by task",
     }  # fmt: skip
@@ -81,6 +83,7 @@ def _context(material: Material) -> dict[str, Any]:
         "families": _families(material),
         "tasks": tasks,
         "columns": _columns(tasks),
+        "any_tfidf": any(task.tfidf is not None for task in tasks),
         "any_ece": any(task.ece is not None for task in tasks),
         "family_names": sorted({task.family for task in tasks}),
         "kind_names": sorted({task.kind for task in tasks}),
@@ -88,10 +91,15 @@ def _context(material: Material) -> dict[str, Any]:
         "curves": _curves(material.log),
         "figures": _figures(material),
         "overlap": overlap,
-        "overlap_rows": f"{sum(rows for _, rows in overlap):,}",
+        "overlap_rows": _count(sum(rows for _, rows in overlap), "train row"),
         "transfer": transfer,
         "map": space,
         "pooled": pooled,
+        "calibration": [
+            {"tasks": ", ".join(one.tasks), **one.model_dump(exclude={"tasks"})} for one in report.calibration.values()
+        ],
+        "untrained": _untrained(report),
+        "skipped": sorted(report.skipped.items()),
         "mistakes": mistakes,
         "open": len(tasks) <= OPEN_AT_ONCE,
         "footer": f"Made by taskloom from the run folder {report.run}; the numbers stand in results.json.",
@@ -116,10 +124,12 @@ def _tiles(material: Material) -> list[dict[str, str]]:
     rows = sum(one.trained.rows.get("train", 0) for one in material.tasks)
     examples, seconds = training.get("examples"), training.get("seconds")
     trivial, gain = (_number(value) for value in (summary.mean_majority, summary.mean_gain))
+    tfidf = f"with logistic regression, over {summary.with_tfidf}; gain {_number(summary.mean_gain_over_tfidf)}"
     speed = f"{training.get('examples_per_second', '–')} examples a second"
     tiles = [
         ("Mean score", _number(summary.mean_score), f"over {_count(summary.scored, 'task')}, each by its main metric"),
         ("Trivial answer", trivial, f"over {summary.with_majority}; mean gain {gain} where both are defined"),
+        *([("TF-IDF", _number(summary.mean_tfidf), tfidf)] if summary.with_tfidf else []),
         ("Above it", f"{summary.above_majority} of {summary.tasks}", "by more than their 95 % interval"),
         ("Train rows", f"{rows:,}", f"{examples:,} examples seen" if examples else ""),
         ("Time", _duration(seconds) if seconds else "–", speed),
@@ -139,9 +149,9 @@ def _duration(seconds: float) -> str:
 
 def _columns(tasks: Sequence[TaskView]) -> list[dict[str, str]]:
     names = [
-        ("Task", ""), ("Family", "lesser"), ("Kind", "lesser"), ("Train rows", "n lesser"), ("Metric", "lesser"),
+        ("Task", ""), ("Family", "lesser"), ("Kind", "least"), ("Train rows", "n least"), ("Metric", "lesser"),
         ("Score", "n"), ("0 to 1", "plot"), ("95 % interval", "lesser"), ("Trivial", "n"),
-        *((name, "n") for name in (tasks[0].baseline_names if tasks else ())), ("Gain", "n"),
+        *([("TF-IDF", "n lesser")] if any(task.tfidf is not None for task in tasks) else []), ("Gain", "n lesser"),
         *([("ECE", "n lesser")] if any(task.ece is not None for task in tasks) else []),
     ]  # fmt: skip
     return [{"name": name, "class": kind} for name, kind in names]
@@ -168,7 +178,7 @@ def _curves(log: Iterable[Mapping[str, Any]]) -> list[Markup]:
                 found[name][1].append(float(value))
     first = ["all tasks", "mean score"]
     names = [name for name in first if name in found] + sorted(found.keys() - set(first))
-    return [curve(*found[name], title=name) for name in names]
+    return [curve(*found[name], title=name) for name in names if len(set(found[name][0])) > 1]
 
 
 def _figures(material: Material) -> list[tuple[str, str]]:
@@ -195,11 +205,27 @@ def _overlap(plan: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 
 def _pooled(material: Material) -> list[Markup]:
-    found = {
-        "classes and choices": material.pooled.best_answers,
-        "single labels of several": material.pooled.labels,
-    }
-    return [reliability_curve(one, title=name, size=260) for name, one in found.items() if one]
+    found = {"classes and choices": material.pooled.best_answers, "several labels": material.pooled.labels}
+    return [
+        reliability_curve(one, title=f"{name}: mean ECE {one.error:.3f}", size=260)
+        for name, one in found.items()
+        if one
+    ]
+
+
+def _untrained(report: RunReport) -> list[dict[str, Any]]:
+    """Return the tasks that were not trained and were answered by a head that fits."""
+    found = []
+    for task, splits in sorted(report.untrained.items()):
+        one = representative(splits)
+        interval, trivial, tfidf = one.interval.get(one.main), one.baseline("majority"), one.baseline("tfidf")
+        found.append({
+            "task": task.partition("@")[0], "through": one.through, "head": one.head or "–", "score": one.score,
+            "metric": one.main.replace("_", " "), "trivial": trivial, "weak": one.beats_majority is False,
+            "bounds": f"{interval[0]:.3f}–{interval[1]:.3f}" if interval else "–",
+            "bar": interval_bar(one.score, interval, trivial, tfidf),
+        })  # fmt: skip
+    return found
 
 
 def _map(material: Material, tasks: Sequence[TaskView]) -> dict[str, Any] | None:

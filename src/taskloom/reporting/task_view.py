@@ -33,8 +33,7 @@ class TaskView:
     bar: Markup
     bounds: str
     trivial: float | None
-    baseline_names: tuple[str, ...]
-    baselines: tuple[float | None, ...]
+    tfidf: float | None
     gain: str
     ece: float | None
     weak: bool
@@ -68,7 +67,8 @@ def _view(number: int, one: Looked, nearest: str) -> TaskView:
     task, report, answers = one.trained.task, one.report, one.answers
     main = report.main if report else ""
     score = report.score if report else None
-    trivial = report.majority.get(main) if report else None
+    trivial = report.baseline("majority") if report else None
+    tfidf = report.baseline("tfidf") if report else None
     interval = report.interval.get(main) if report else None
     return TaskView(
         anchor=f"task-{number}",
@@ -78,12 +78,11 @@ def _view(number: int, one: Looked, nearest: str) -> TaskView:
         train_rows=f"{one.trained.rows.get('train', 0):,}",
         metric=main.replace("_", " ") or "not evaluated",
         score=score,
-        bar=interval_bar(score, interval, [trivial]),
-        bounds=f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "–",
+        bar=interval_bar(score, interval, trivial, tfidf),
+        bounds=f"{interval[0]:.3f}–{interval[1]:.3f}" if interval else "–",
         trivial=trivial,
-        baseline_names=(),
-        baselines=(),
-        gain="–" if score is None or trivial is None else f"{score - trivial:+.3f}",
+        tfidf=tfidf,
+        gain="–" if score is None or trivial is None else signed(score - trivial),
         ece=answers.reliability.error if answers.reliability else None,
         weak=report is not None and report.beats_majority is False,
         question=task.question,
@@ -103,10 +102,23 @@ def _figures(one: Looked, nearest: str) -> list[tuple[str, str]]:
     found += [("Rows", ", ".join(f"{rows:,} {split}" for split, rows in one.trained.rows.items()))]
     if report:
         found += [("Scored", _scored(one.split, report)), ("Metrics", _metrics(report))]
+        found += _without_embedding(report)
         unused = ", ".join(f"{rows} {reason}" for reason, rows in report.unused_rows.items() if rows)
         found += [("Rows that could not be used", unused.replace("_", " "))] if unused else []
         found += [("Why a value is undefined", "; ".join(report.reasons.values()))] if report.reasons else []
     return [*found, ("Nearest by embedding", nearest)] if nearest else found
+
+
+def _without_embedding(report: TaskReport) -> list[tuple[str, str]]:
+    score, other = report.score, report.score_without_embedding
+    if score is None or other is None:
+        return []
+    return [("Without its task embedding", f"{other:.3f} ({signed(other - score)})")]
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign, a minus as long as a plus."""
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def _scored(split: str, report: TaskReport) -> str:

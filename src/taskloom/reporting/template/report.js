@@ -27,9 +27,10 @@
     if (head.classList.contains("plot")) return;
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = head.textContent;
+    button.setAttribute("aria-label", `Sort by ${head.textContent}`);
     button.addEventListener("click", () => sortBy(head, column));
-    head.replaceChildren(button);
+    head.classList.add("sorts");
+    head.append(button);
   });
 
   const form = document.querySelector("form.filter");
