@@ -14,8 +14,32 @@ if TYPE_CHECKING:
     from taskloom.config import RunConfig
     from taskloom.evaluation.report import RunReport
     from taskloom.reporting.task_list import TrainedTask
+    from taskloom.training.plan import Plan
 
 REPORT = "report.html"
+
+
+def trained_tasks(plan: Plan) -> list[TrainedTask]:
+    """Return the tasks of a plan with their labels and the rows that the run uses."""
+    from taskloom.reporting.task_list import TrainedTask
+
+    pairs = zip(plan.tasks, plan.stores, strict=True)
+    return [TrainedTask(task, store.labels, plan.rows(at)) for at, (task, store) in enumerate(pairs)]
+
+
+def pages_of(plan: Plan, report: RunReport, config: RunConfig, zero_shot: str | None) -> dict[str, str]:
+    """Return the pages that go with the run and with its model: file name -> text."""
+    from taskloom.reporting.card import model_card
+    from taskloom.reporting.task_list import citations, task_list
+
+    trained = trained_tasks(plan)
+    left_out = {task: len(places) for task, places in plan.left_out.items()} if config.data.drop_overlap else None
+    card = model_card(trained, report, zero_shot=zero_shot, max_length=config.data.max_length, left_out_rows=left_out)
+    return {
+        "README.md": card,
+        "tasks.md": task_list(trained, report, left_out=report.not_trained),
+        "citations.bib": citations(plan.tasks),
+    }
 
 
 def write_report(

@@ -234,9 +234,7 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     """Score every task on all of its rows and write results, predictions, model, card, task list and citations."""
     from taskloom.evaluation.engine import fingerprint
     from taskloom.evaluation.report import RunReport, summarize
-    from taskloom.publishing import write_report
-    from taskloom.reporting.card import model_card
-    from taskloom.reporting.task_list import TrainedTask, citations, task_list
+    from taskloom.publishing import pages_of, trained_tasks, write_report
     from taskloom.training.plan import library_versions
 
     config, run, plan = trainer.config, trainer.run, trainer.plan
@@ -254,17 +252,8 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         training=trainer.training_figures(),
         not_trained=preparation.left_out(),
     )
-    trained = [
-        TrainedTask(task, store.labels, plan.rows(at))
-        for at, (task, store) in enumerate(zip(plan.tasks, plan.stores, strict=True))
-    ]
     head = trainer.model.table.zero_shot()
-    card = model_card(trained, report, zero_shot=head.task if head else None, max_length=config.data.max_length)
-    pages = {
-        "README.md": card,
-        "tasks.md": task_list(trained, report, left_out=preparation.left_out()),
-        "citations.bib": citations(plan.tasks),
-    }
+    pages = pages_of(plan, report, config, head.task if head else None)
     if not run.writes:
         return report
     trainer.model.save(
@@ -277,7 +266,7 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     for name, page in pages.items():
         run.write(name, page)
     report.write(run.file("results.json"))  # its existence says that the run is finished
-    write_report(run.path, report, trained, config)  # `taskloom report` makes it anew, so it comes after
+    write_report(run.path, report, trained_tasks(plan), config)  # `taskloom report` makes it anew, so it comes after
     return report
 
 

@@ -17,7 +17,8 @@ NEAREST = 3
 class EmbeddingMap:
     """`places` (tasks, 2), the share of the variance that the two axes show, and each task's nearest others by cosine.
 
-    A task whose vector never moved from zero has no direction, so it has no neighbors and is nobody's.
+    Only tasks at less than a right angle are near. A task whose vector never moved from zero has no direction, so it
+    has no neighbors and is nobody's.
     """
 
     places: Array
@@ -51,7 +52,7 @@ def _nearest(vectors: Array) -> tuple[tuple[tuple[int, float], ...], ...]:
     np.fill_diagonal(cosine, -np.inf)
     order = np.argsort(-cosine, axis=1, kind="stable")[:, :NEAREST]
     return tuple(
-        tuple((int(at), float(cosine[task, at])) for at in places if np.isfinite(cosine[task, at]))
+        tuple((int(at), float(cosine[task, at])) for at in places if cosine[task, at] > 0)
         for task, places in enumerate(order)
     )
 

@@ -21,7 +21,7 @@ from taskloom.reporting.material import Material
 from taskloom.reporting.task_view import TaskView, mistake, task_views
 from taskloom.reporting.transfer_view import transfer_view
 
-OPEN_AT_ONCE = 3
+OPEN_AT_ONCE = 6
 """So few tasks are shown unfolded."""
 SHOWN_MISTAKES = 12
 NAMES = {
@@ -206,11 +206,8 @@ def _overlap(plan: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def _pooled(material: Material) -> list[Markup]:
     found = {"classes and choices": material.pooled.best_answers, "several labels": material.pooled.labels}
-    return [
-        reliability_curve(one, title=f"{name}: mean ECE {one.error:.3f}", size=260)
-        for name, one in found.items()
-        if one
-    ]
+    titles = {name: f"{name}: mean ECE {one.error:.3f}" for name, one in found.items() if one}
+    return [reliability_curve(one, title=titles[name], size=260) for name, one in found.items() if one]
 
 
 def _untrained(report: RunReport) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Are probabilities what they say? Of answers given with 0.8, about 80 % should be right: the points of that curve.
 
-The curve has the bins of the calibration error in results.json: equal mass, by rising confidence (`calibration`).
+The curve is cut as the calibration error of `calibration` is, into bins of equal mass by rising confidence; of few
+answers it has fewer, since a dot of four rows says nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from taskloom.evaluation.calibration import BINS, KINDS, calibration_error, conf
 from taskloom.evaluation.predictions import Predictions
 
 Array = NDArray[Any]
+ROWS_A_BIN = 25
+"""A dot of the curve stands for so many answers at least, where there are enough for three dots."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ def stated(predictions: Predictions) -> Stated | None:
 
 def reliability(found: Stated) -> Reliability:
     """Return the curve and error of one task."""
-    weights = np.ones(len(found.right))
-    return Reliability(_bins(found, weights), calibration_error(found.confident, found.right))
+    count = min(BINS, max(3, len(found.right) // ROWS_A_BIN))
+    return Reliability(_bins(found, np.ones(len(found.right)), count), calibration_error(found.confident, found.right))
 
 
 def pooled(tasks: Sequence[Stated]) -> Reliability:
@@ -55,19 +58,17 @@ def pooled(tasks: Sequence[Stated]) -> Reliability:
     weights = np.concatenate([np.full(len(one.right), 1 / len(one.right)) for one in tasks])
     whole = Stated(*(np.concatenate([getattr(one, name) for one in tasks]) for name in ("confident", "right")))
     errors = [calibration_error(one.confident, one.right) for one in tasks]
-    return Reliability(_bins(whole, weights), float(np.mean(errors)))
+    return Reliability(_bins(whole, weights, BINS), float(np.mean(errors)))
 
 
-def _bins(found: Stated, weights: Array) -> tuple[tuple[float, float], ...]:
+def _bins(found: Stated, weights: Array, count: int) -> tuple[tuple[float, float], ...]:
     order = np.argsort(found.confident, kind="stable")
     passed = np.cumsum(weights[order]) - weights[order] / 2
-    at = np.minimum((passed / weights.sum() * BINS).astype(np.int64), BINS - 1)
+    at = np.minimum((passed / weights.sum() * count).astype(np.int64), count - 1)
     mass, confident, right = (
-        np.bincount(at, weights[order] * values, minlength=BINS)
+        np.bincount(at, weights[order] * values, minlength=count)
         for values in (1.0, found.confident[order], found.right[order])
     )
     filled = mass > 0
-    return tuple(
-        (float(x), float(y))
-        for x, y in zip(confident[filled] / mass[filled], right[filled] / mass[filled], strict=True)
-    )
+    means = np.stack([confident[filled], right[filled]], axis=1) / mass[filled, None]
+    return tuple((float(x), float(y)) for x, y in means)

@@ -17,6 +17,8 @@ from taskloom.reporting.task_list import label_names, source_name
 SURE = "Wrong with most confidence"
 TITLES = {"regression": "Farthest off", "token_classification": "Most wrong words"}
 HEATS = 9
+FEW_LABELS = 4
+"""The mistakes of so few labels are seen at once in the matrix."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _confusion(found: Confusion) -> dict[str, Any]:
         (name, [(int(count), _heat(int(count), int(total))) for count in counts])
         for name, counts, total in zip(found.names, found.counts, totals, strict=True)
     ]
-    return {"names": found.names, "rows": rows, "pairs": found.pairs if len(found.names) > 2 else ()}
+    return {"names": found.names, "rows": rows, "pairs": found.pairs if len(found.names) > FEW_LABELS else ()}
 
 
 def _heat(count: int, total: int) -> int:
