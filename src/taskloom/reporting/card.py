@@ -140,8 +140,8 @@ def _overlap(left_out_rows: Mapping[str, int] | None) -> str:
     found = {task: rows for task, rows in left_out_rows.items() if rows}
     told = (
         "Training rows that stand in a validation or test row of this run, word for word or nearly so (Jaccard "
-        "similarity of 0.8 over words and pairs of words), were looked for. Paraphrases and translations are not found, "
-        "nor what the encoder itself was trained on before."
+        "similarity of 0.8 over words and pairs of words), were looked for. Paraphrases and translations are not "
+        "found, nor what the encoder itself was trained on before."
     )
     if not found:
         return f"{told} None was found."

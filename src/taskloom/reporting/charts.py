@@ -15,6 +15,7 @@ from taskloom.reporting.svg import (
     mark,
     picture,
     polyline,
+    signed,
     text,
     thinned,
     tick_name,
@@ -69,7 +70,7 @@ def dumbbells(rows: Sequence[tuple[str, str, float | None, float | None]]) -> Ma
         parts += [text(left - 32, y + 4, name, anchor="end")]
         parts += [text(left - 8, y + 4, how_many, anchor="end", class_="small")]
         parts += _dumbbell(score, baseline, across, y)
-        gain = f"{score - baseline:+.2f}" if score is not None and baseline is not None else "–"
+        gain = signed(score - baseline, 2) if score is not None and baseline is not None else "–"
         parts.append(text(width - 8, y + 4, gain, anchor="end", class_="number"))
     said = "; ".join(f"{name} {_said(score)} against {_said(baseline)}" for name, _, score, baseline in rows)
     return picture(width, height, f"Mean score beside the trivial answer: {said}", *parts)

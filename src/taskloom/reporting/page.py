@@ -138,7 +138,7 @@ def _tiles(material: Material) -> list[dict[str, str]]:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None else f"{value:.3f}".replace("-", "−")
 
 
 def _duration(seconds: float) -> str:

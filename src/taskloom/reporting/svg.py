@@ -92,6 +92,11 @@ def tick_name(value: float) -> str:
     return f"{value:g}"
 
 
+def signed(value: float, places: int = 3) -> str:
+    """Return a difference with its sign, a minus as long as a plus."""
+    return f"{value:+.{places}f}".replace("-", "−")
+
+
 def thinned(values: Sequence[float], most: int) -> list[float]:
     """Return the means of at most `most` pieces of about equal size."""
     size = max(1, math.ceil(len(values) / most))

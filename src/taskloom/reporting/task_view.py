@@ -12,6 +12,7 @@ from taskloom.evaluation.report import TaskReport
 from taskloom.reporting.answers import Confusion, LabelScore
 from taskloom.reporting.charts import interval_bar, reliability_curve, score_points
 from taskloom.reporting.material import Looked, Material, Mistake
+from taskloom.reporting.svg import signed
 from taskloom.reporting.task_list import label_names, source_name
 
 SURE = "Wrong with most confidence"
@@ -107,7 +108,8 @@ def _figures(one: Looked, nearest: str) -> list[tuple[str, str]]:
         found += _without_embedding(report)
         unused = ", ".join(f"{rows} {reason}" for reason, rows in report.unused_rows.items() if rows)
         found += [("Rows that could not be used", unused.replace("_", " "))] if unused else []
-        found += [("Why a value is undefined", "; ".join(report.reasons.values()))] if report.reasons else []
+        undefined = [f"{name}: {reason}" for name, reason in report.reasons.items() if name in report.metrics]
+        found += [("Undefined", "; ".join(undefined).replace("_", " "))] if undefined else []
     return [*found, ("Nearest by embedding", nearest)] if nearest else found
 
 
@@ -116,11 +118,6 @@ def _without_embedding(report: TaskReport) -> list[tuple[str, str]]:
     if score is None or other is None:
         return []
     return [("Without its task embedding", f"{other:.3f} ({signed(other - score)})")]
-
-
-def signed(value: float) -> str:
-    """Return a difference with its sign, a minus as long as a plus."""
-    return f"{value:+.3f}".replace("-", "−")
 
 
 def _scored(split: str, report: TaskReport) -> str:

@@ -68,4 +68,5 @@ def shortened(text: str) -> str:
     if len(text) <= LONGEST:
         return text
     half = LONGEST // 2
-    return f"{text[:half].rstrip()} … {text[-half:].lstrip()}"
+    begin, end = text[:half].rpartition(" ")[0] or text[:half], text[-half:].partition(" ")[2] or text[-half:]
+    return f"{begin} … {end}"

@@ -50,7 +50,7 @@
     }
     form.querySelector("output").textContent = `${shown} of ${rows.length} tasks`;
   };
-  form.addEventListener("input", filter);
+  for (const event of ["input", "change"]) form.addEventListener(event, filter);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = false;
   filter();
