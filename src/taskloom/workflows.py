@@ -280,6 +280,8 @@ def report(path: Path, *, texts: bool = True, transfer: Path | None = None) -> P
     from taskloom.run_file import load_config
 
     folder = _run_folder(path)
+    if not (folder / "results.json").is_file():
+        raise ModelError(f"{folder} has no results yet. Type the command that trains it again: a run goes on.")
     config = load_config(folder / "config.toml")
     trained = planned_tasks(folder, choose(config).tasks)
     return write_report(folder, read_report(folder / "results.json"), trained, config, texts=texts, transfer=transfer)

@@ -14,7 +14,15 @@ from hypothesis import strategies as some
 from made_run import made_predictions, made_tasks, made_transfer
 from taskloom.errors import DataError
 from taskloom.evaluation.calibration import BINS, calibration_error
-from taskloom.reporting.charts import curve, dumbbells, embedding_scatter, interval_bar, score_points, shots_chart
+from taskloom.reporting.charts import (
+    curve,
+    dumbbells,
+    embedding_scatter,
+    interval_bar,
+    score_points,
+    shots_chart,
+    written_names,
+)
 from taskloom.reporting.embedding_map import embedding_map, families_in_order
 from taskloom.reporting.reliability import Stated, pooled, reliability, stated
 from taskloom.reporting.svg import Scale, coordinate, element, mark, thinned, tick_name, ticks
@@ -179,6 +187,14 @@ def test_everything_in_a_picture_is_escaped() -> None:
     """Names are data: in text, in titles and in attributes."""
     shown = element("text", "<b>&", aria_label='"><script>', x=None, class_="a")
     assert shown == '<text aria-label="&#34;&gt;&lt;script&gt;" class="a">&lt;b&gt;&amp;</text>'
+
+
+def test_names_on_the_map_lie_over_nothing() -> None:
+    """Of two tasks at one place one has its name, near the right edge it stands on the left, and a crowd has none."""
+    written = written_names([(10, 10), (10, 12), (630, 100)], ["first", "second", "edge"], 640)
+    assert written == [("first", (18, 10), "start"), ("edge", (622, 100), "end")]
+    crowd = [(200.0 + 9 * number, 50.0) for number in range(30)]
+    assert len(written_names(crowd, ["a long name"] * 30, 640)) <= 2
 
 
 def test_28_groups_have_marks_of_their_own() -> None:
