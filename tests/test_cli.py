@@ -50,7 +50,7 @@ SURFACE = {
     ],
     "export": ["--head", "--with-task-embedding", "OUT", "PATH"],
     "classify": ["--device", "--labels", "--multi-label", "--precision", "--template", "FILE", "MODEL"],
-    "predict": ["--device", "--precision", "--task", "FILE", "MODEL"],
+    "predict": ["--abstain-below", "--device", "--precision", "--task", "FILE", "MODEL"],
     "cache": ["--clear"],
     "quickstart": ["--folder", "--hub"],
 }
