@@ -202,6 +202,8 @@ def test_two_runs_against_each_other(run: Path, capsys: pytest.CaptureFixture[st
     kept = json.loads((run / "against-small.json").read_text(encoding="utf-8"))
     assert (kept["p_value"], kept["better"], kept["worse"]) == (1.0, 0, 0)
     assert {one["p_adjusted"] for one in kept["tasks"]} <= {1.0, None}
+    assert cli.main(["evaluate", str(run), "--against", str(run / "model")]) == 2
+    assert "keep their results in one place" in capsys.readouterr().err
 
 
 def test_calibrated_answers_and_abstaining(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

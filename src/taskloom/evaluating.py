@@ -98,17 +98,23 @@ def compare_runs(
     from taskloom.evaluation.comparison import compare
     from taskloom.evaluation.predictions import predictions_file, read_predictions
 
+    folders = [locate(path).results for path in (first, second)]
+    if folders[0].resolve() == folders[1].resolve():
+        raise UserError(
+            f"{first} and {second} keep their results in one place, {folders[0]}. Give one of the model folders "
+            "another name, or compare two runs."
+        )
     options: dict[str, Any] = {"split": split, "tasks": tasks, "data": data, "quick": True, "progress": progress}
     reports = [evaluate(path, **options) for path in (first, second)]
-    folders = [locate(path).results for path in (first, second)]
     done = [{(task, name) for task, splits in _every(report) for name in splits} for report in reports]
-    pairs = [
-        tuple(read_predictions(predictions_file(folder / "predictions", task, name)) for folder in folders)
+    files = [
+        [predictions_file(folder / "predictions", task, name) for folder in folders]
         for task, name in sorted(done[0] & done[1])
     ]
     only = {f"{task} ({name})": "only one of the two answers it" for task, name in sorted(done[0] ^ done[1])}
     names = (reports[0].run, reports[1].run if reports[1].run != reports[0].run else f"{reports[1].run} (second)")
-    found = compare(((one, other) for one, other in pairs), names=names, not_compared=only)
+    pairs = ((read_predictions(one), read_predictions(other)) for one, other in files)
+    found = compare(pairs, names=names, not_compared=only)
     target = folders[0] / f"against-{reports[1].run}.json"
     target.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return found

@@ -63,7 +63,7 @@ SIDES = {
     "macro_f1": (classes(300, 0.7, seed=1), classes(300, 0.72, seed=2)),
     "micro_f1": (label_sets(200, 0.7, seed=1), label_sets(200, 0.72, seed=2)),
     "pearson": (numbers(150, 1.5, seed=1), numbers(150, 1.6, seed=2)),
-    "spearman": (numbers(80, 1.5, seed=1), numbers(80, 1.6, seed=2)),
+    "spearman": (numbers(40, 1.5, seed=1), numbers(40, 1.6, seed=2)),
     "span_f1": (words(200, 0.7, seed=1), words(200, 0.72, seed=2)),
 }
 
