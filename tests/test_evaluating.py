@@ -197,7 +197,7 @@ def test_two_runs_against_each_other(run: Path, capsys: pytest.CaptureFixture[st
     assert cli.main(["evaluate", str(run), "--against", str(other)]) == 0
     out = capsys.readouterr().out
     assert out.count("+0.000 to +0.000") >= 2
-    assert "small (second) less small: mean difference +0.000 over" in out
+    assert "small less small (other): mean difference +0.000 over" in out
     assert "several seeds" in out
     kept = json.loads((run / "against-small.json").read_text(encoding="utf-8"))
     assert (kept["p_value"], kept["better"], kept["worse"]) == (1.0, 0, 0)
