@@ -240,6 +240,17 @@ def test_calibrated_answers_and_abstaining(run: Path, capsys: pytest.CaptureFixt
     assert read_report(run / "results.json").calibration == found.calibration
 
 
+@pytest.mark.mirror
+def test_real_rows_that_were_not_trained(run: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RTE's 277 rows by the three-way head; CoLA has labels that no head has, BoolQ some that say nothing."""
+    monkeypatch.setenv("TASKLOOM_MIRROR", str(mirror))
+    found = evaluating.evaluate(run, tasks=["glue/rte", "glue/cola", "super_glue/boolq"], quick=True)
+    report = found.untrained["glue/rte@1"]["validation"]
+    assert (report.rows, report.head, report.through) == (277, "builtin/label_nli@1", "three-way NLI")
+    assert report.majority["accuracy"] == pytest.approx(0.527, abs=0.001)
+    assert set(found.skipped) == {"glue/cola@1", "super_glue/boolq@1"}
+
+
 def test_answers_in_the_file_give_the_scores(run: Path) -> None:
     """Accuracy in results.json is that of the kept answers, row by row."""
     kept = read_predictions(run / "predictions" / "own%2Fmoods.validation.parquet")

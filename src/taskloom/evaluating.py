@@ -142,7 +142,8 @@ def find_jobs(
     for task, store in prepared:
         splits = scored_splits(task, store.splits, split)
         if not splits:
-            skipped[task.versioned] = f"no {split or 'validation or test'} split; it has {', '.join(store.splits)}"
+            wanted = "validation or test" if split in (None, "all") else split
+            skipped[task.versioned] = f"no {wanted} split; it has {', '.join(store.splits)}"
             continue
         try:
             route = find_route(subject.model.table, task, store.labels)
