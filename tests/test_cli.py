@@ -51,7 +51,7 @@ SURFACE = {
     "report": ["--no-texts", "--texts", "--transfer", "PATH"],
     "export": ["--head", "--with-task-embedding", "OUT", "PATH"],
     "classify": ["--device", "--labels", "--multi-label", "--precision", "--template", "FILE", "MODEL"],
-    "predict": ["--device", "--precision", "--task", "FILE", "MODEL"],
+    "predict": ["--abstain-below", "--device", "--precision", "--task", "FILE", "MODEL"],
     "cache": ["--clear"],
     "quickstart": ["--folder", "--hub"],
 }

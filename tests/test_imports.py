@@ -34,7 +34,8 @@ evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.engine
 training.optimizer training.checkpoint training.run_folder training.ranks training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer
-inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.one_pass inference.predictor
+inference.inputs inference.prepared_rows inference.abstaining inference.export inference.zero_shot inference.one_pass
+inference.predictor
 reporting.task_list reporting.licenses reporting.hub_metadata reporting.card
 reporting.answers reporting.reliability reporting.embedding_map reporting.texts reporting.transfer_results
 reporting.material reporting.svg reporting.charts reporting.task_view reporting.transfer_view reporting.page

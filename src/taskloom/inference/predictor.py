@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError
+from taskloom.evaluation.calibration import read_temperatures, scaled
 from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer
 from taskloom.evaluation.predictions import THRESHOLD, Predictions
 from taskloom.evaluation.routes import place_of
 from taskloom.inference import zero_shot
+from taskloom.inference.abstaining import abstained, check_abstaining
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
 from taskloom.modeling import model as modeling
 from taskloom.modeling.encoder import choose_autocast, choose_device
@@ -28,8 +31,17 @@ PRECISIONS = ("auto", "fp32", "bf16")
 class Model:
     """An opened model; `load_model` makes it."""
 
-    def __init__(self, network: modeling.Model, how: Answering, *, max_length: int, folder: Path) -> None:
+    def __init__(
+        self,
+        network: modeling.Model,
+        how: Answering,
+        *,
+        max_length: int,
+        folder: Path,
+        temperatures: Mapping[str, float] | None = None,
+    ) -> None:
         self.network = network
+        self.temperatures = dict(temperatures or {})
         self.folder = folder
         self.max_length = max_length
         self._how = how
@@ -64,7 +76,13 @@ class Model:
         return "bf16" if self._how.autocast else "fp32"
 
     def predict(
-        self, task: str, rows: Sequence[Any], *, threshold: float = THRESHOLD, use_task_embedding: bool = True
+        self,
+        task: str,
+        rows: Sequence[Any],
+        *,
+        threshold: float = THRESHOLD,
+        use_task_embedding: bool = True,
+        abstain_below: float | None = None,
     ) -> list[dict[str, Any]]:
         """Return the answers of a trained task (id or id@version) to `rows`, in order.
 
@@ -72,11 +90,17 @@ class Model:
         classification: {"label": name, "scores": {name: p}}; multilabel: {"labels": [names], "scores": {name: p}}, the
         labels with p of at least `threshold`; regression: {"score": x} in original units; multiple choice:
         {"label": position, "scores": [p, ...]}; tags: {"labels": [a tag a word]}.
+        With `abstain_below`, a probability, an answer that is less sure has None as its label (or labels) and
+        "abstained": True, the others False; the probabilities are then calibrated if the model was
+        (`taskloom evaluate --calibrate`). A multilabel row is as sure as its least sure label. ModelError for scores
+        and tags, which have no probabilities.
         Raises UnknownTaskError for a task it was not trained on, DataError for a row that does not fit.
         """
         head = self.heads[place_of(self.network.table, task)]
         if isinstance(rows, str):
             raise DataError(f"predict takes a list of rows, not one string. Type [{rows[:40]!r}].")
+        if abstain_below is not None:
+            check_abstaining(head, abstain_below)
         given = prepare_rows(list(rows), head, self._how.tokenizer, max_length=self.max_length)
         split = given.splits[SPLIT]
         if not len(split):
@@ -91,7 +115,10 @@ class Model:
             places=np.arange(len(split)),
             unseen=unseen,
         )
-        return _RESULTS[head.kind](answers, threshold)
+        if abstain_below is None:
+            return _RESULTS[head.kind](answers, threshold)
+        answers = self._calibrated(answers, head)
+        return abstained(_RESULTS[head.kind](answers, threshold), answers, abstain_below)
 
     @overload
     def classify(
@@ -131,6 +158,13 @@ class Model:
         )
         return found[0] if isinstance(texts, str) else found
 
+    def _calibrated(self, answers: Predictions, head: Head) -> Predictions:
+        temperature = self.temperatures.get(head.key)
+        if temperature is None:
+            return answers
+        scores = scaled(answers.scores, temperature, kind=answers.kind, offsets=answers.offsets)
+        return dataclasses.replace(answers, scores=scores)
+
     def _answering(self, use_task_embedding: bool) -> Answering:
         how = self._how
         return Answering(
@@ -161,7 +195,9 @@ def load_model(
         autocast=choose_autocast("fp32" if precision == "auto" and place.type == "cpu" else precision, place),
         use_task_embedding=True,
     )
-    return Model(network, how, max_length=int(modeling.read_record(folder)["max_length"]), folder=folder)
+    record = modeling.read_record(folder)
+    length = int(record["max_length"])
+    return Model(network, how, max_length=length, folder=folder, temperatures=read_temperatures(record))
 
 
 def _model_folder(path: Path) -> Path:
