@@ -48,6 +48,7 @@ SURFACE = {
         "--text",
         "PATH",
     ],
+    "report": ["--no-texts", "--texts", "PATH"],
     "export": ["--head", "--with-task-embedding", "OUT", "PATH"],
     "classify": ["--device", "--labels", "--multi-label", "--precision", "--template", "FILE", "MODEL"],
     "predict": ["--abstain-below", "--device", "--precision", "--task", "FILE", "MODEL"],

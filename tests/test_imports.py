@@ -36,8 +36,10 @@ training.gradients training.prefetch training.signals training.watch training.lo
 training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.abstaining inference.export inference.zero_shot inference.one_pass
 inference.predictor
-reporting.task_list reporting.card
-listing showing checking overlapping proposing own_rows workflows planning subject evaluating
+reporting.task_list reporting.licenses reporting.hub_metadata reporting.card
+reporting.answers reporting.reliability reporting.embedding_map reporting.texts reporting.transfer_results
+reporting.material reporting.svg reporting.charts reporting.task_view reporting.transfer_view reporting.page
+listing showing checking overlapping proposing own_rows publishing workflows planning subject evaluating
 quickstart
 commands.options commands.printing commands.catalog commands.runs commands.evaluation commands.models cli
 """.split()
@@ -145,6 +147,7 @@ def test_rooms_are_empty_at_the_door() -> None:
             "listing",
             "checking",
             "overlapping",
+            "publishing",
             "workflows",
             "own_rows",
             "subject",

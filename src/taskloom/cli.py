@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (runs.prepare, "taskloom prepare run.toml data.max_rows=1000"),
     (runs.train, "taskloom train run.toml training.steps=200"),
     (evaluation.evaluate, "taskloom evaluate runs/first --split test --tasks 'glue/*'"),
+    (runs.report, "taskloom report runs/first"),
     (models.export, "taskloom export runs/first exported --head glue/rte"),
     (models.classify, "echo 'The oven broke' | taskloom classify runs/first --labels kitchen,garden"),
     (models.predict, "taskloom predict runs/first texts.csv --task glue/rte"),

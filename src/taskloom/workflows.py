@@ -234,8 +234,7 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     """Score every task on all of its rows and write results, predictions, model, card, task list and citations."""
     from taskloom.evaluation.engine import fingerprint
     from taskloom.evaluation.report import RunReport, summarize
-    from taskloom.reporting.card import model_card
-    from taskloom.reporting.task_list import TrainedTask, citations, task_list
+    from taskloom.publishing import pages_of, trained_tasks, write_report
     from taskloom.training.plan import library_versions
 
     config, run, plan = trainer.config, trainer.run, trainer.plan
@@ -251,18 +250,10 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         tasks=tasks,
         aggregate=summarize(tasks),
         training=trainer.training_figures(),
+        not_trained=preparation.left_out(),
     )
-    trained = [
-        TrainedTask(task, store.labels, plan.rows(at))
-        for at, (task, store) in enumerate(zip(plan.tasks, plan.stores, strict=True))
-    ]
     head = trainer.model.table.zero_shot()
-    card = model_card(trained, report, zero_shot=head.task if head else None, max_length=config.data.max_length)
-    pages = {
-        "README.md": card,
-        "tasks.md": task_list(trained, report, left_out=preparation.left_out()),
-        "citations.bib": citations(plan.tasks),
-    }
+    pages = pages_of(plan, report, config, head.task if head else None)
     if not run.writes:
         return report
     trainer.model.save(
@@ -274,8 +265,31 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     )
     for name, page in pages.items():
         run.write(name, page)
-    report.write(run.file("results.json"))  # last: its existence says that the run is finished
+    report.write(run.file("results.json"))  # its existence says that the run is finished
+    write_report(run.path, report, trained_tasks(plan), config)  # `taskloom report` makes it anew, so it comes after
     return report
+
+
+def report(path: Path, *, texts: bool = True) -> Path:
+    """Write report.html of a finished run anew, with transfer.jsonl if it has one by now, and return its path.
+
+    Raises ModelError for anything but a run folder.
+    """
+    from taskloom.evaluation.report import read_report
+    from taskloom.publishing import planned_tasks, write_report
+    from taskloom.run_file import load_config
+
+    folder = _run_folder(path)
+    config = load_config(folder / "config.toml")
+    trained = planned_tasks(folder, choose(config).tasks)
+    return write_report(folder, read_report(folder / "results.json"), trained, config, texts=texts)
+
+
+def _run_folder(path: Path) -> Path:
+    folder = path.parent if path.name == "model" else path
+    if not (folder / "config.toml").is_file():
+        raise ModelError(f"{path} is not a run folder: it has no config.toml, which says where the tasks' rows are.")
+    return folder
 
 
 def export(path: Path, out: Path, *, head: str | None = None, with_task_embedding: bool = False) -> Path:
