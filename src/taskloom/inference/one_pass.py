@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taskloom.data.batches import cut
+from taskloom.data.cuts import cut
 from taskloom.data.label_options import MOST_OPTIONS
 from taskloom.data.matrices import matrices
 from taskloom.data.ragged import offsets_of

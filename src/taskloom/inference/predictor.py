@@ -16,6 +16,7 @@ from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer,
 from taskloom.evaluation.predictions import THRESHOLD, Predictions
 from taskloom.inference import zero_shot
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
+from taskloom.inference.scorers import torch_scorer
 from taskloom.modeling import model as modeling
 from taskloom.modeling.encoder import choose_autocast, choose_device
 from taskloom.modeling.head_table import Head
@@ -119,12 +120,12 @@ class Model:
         itself. Same numbers as the Hugging Face zero-shot pipeline on the same folder. Raises ModelError when no
         entailment task was trained, DataError for no labels or a template without a gap.
         """
+        how = self._answering(use_task_embedding)
         found = zero_shot.classify(
-            self.network,
+            torch_scorer(self.network, zero_shot.zero_shot_head(self.network.table), how),
             [texts] if isinstance(texts, str) else list(texts),
             zero_shot.label_names(labels),
-            how=self._answering(use_task_embedding),
-            max_length=self.max_length,
+            reading=zero_shot.Reading(tokenizer=how.tokenizer, max_length=self.max_length),
             multi_label=multi_label,
             hypothesis_template=hypothesis_template,
         )
