@@ -74,7 +74,7 @@ def test_many_labels_take_several_sequences(model: Model, how: Answering) -> Non
     assert logits.shape == (len(TEXTS), len(labels))
     sizes = np.diff(how.tokenizer.segments(labels)[1]) + 1
     count = next(n for n in range(1, 99) if all(
-        sizes[round(64 * k / n) : round(64 * (k + 1) / n)].sum() <= 23 for k in range(n)))  # fmt: skip
+        sizes[round(64 * k / n) : round(64 * (k + 1) / n)].sum() <= 22 for k in range(n)))  # fmt: skip
     group = labels[: round(64 / count)]
     alone = label_logits(model, TEXTS, group, how=how, max_length=LENGTH)
     assert np.abs(alone - logits[:, : len(group)]).max() < 1e-4

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from taskloom.data.cuts import cut
 from taskloom.data.label_options import MOST_OPTIONS
 from taskloom.data.matrices import matrices
-from taskloom.data.ragged import offsets_of
+from taskloom.data.ragged import offsets_of, ragged
 from taskloom.data.rows import Sequences
 from taskloom.data.segments import Segments, marked_options
+from taskloom.data.truncation import second_only
 from taskloom.errors import DataError, ModelError
 from taskloom.evaluation.evaluator import Answering
 from taskloom.modeling.head_table import Head
@@ -67,7 +68,7 @@ def label_logits(
 def _groups(labels: Sequence[str], how: Answering, max_length: int) -> list[range]:
     """Return neighboring labels that share a sequence: as few groups as fit, of about equal size."""
     sizes = np.diff(how.tokenizer.segments(labels)[1]) + 1
-    room = int((max_length - how.tokenizer.single.specials) * LABEL_SHARE)
+    room = int((max_length - how.tokenizer.pair.specials) * LABEL_SHARE)
     longest = int(sizes.argmax())
     if sizes[longest] > room:
         raise DataError(
@@ -85,23 +86,24 @@ def _groups(labels: Sequence[str], how: Answering, max_length: int) -> list[rang
 @torch.inference_mode()
 def _scored(model: Model, head: Head, rows: Segments, how: Answering, max_length: int) -> Array:
     """Return the log odds of all options, flat, in the order of the rows."""
-    single = how.tokenizer.single
-    size = np.minimum(rows.sizes, max_length - single.specials)
-    order = np.argsort(size, kind="stable")
-    nothing = np.zeros(len(size), np.int64)
+    pair = how.tokenizer.pair
+    starts, sizes = offsets_of(rows.sizes)[:-1], rows.sizes
+    first_size, second_size = second_only(sizes[::2], sizes[1::2], max_length - pair.specials)
+    order = np.argsort(first_size + second_size, kind="stable")
+    count = len(rows.counts)
     sequences = Sequences(
-        row=np.arange(len(size)), choice=nothing, paired=np.zeros(len(size), bool),
-        first_start=offsets_of(rows.sizes)[:-1], first_size=size, second_start=nothing, second_size=nothing,
+        row=np.arange(count), choice=np.zeros(count, np.int64), paired=np.ones(count, bool), first_start=starts[::2],
+        first_size=first_size, second_start=starts[1::2], second_size=second_size,
     ).take(order)  # fmt: skip
-    total = size[order] + single.specials
+    total = (first_size + second_size)[order] + pair.specials
     cuts = cut(total, np.ones_like(total), budget=how.tokens_per_micro_batch, at_least=1)
     padded = matrices(rows.tokens, sequences, np.array([0, *cuts, len(order)]), how.tokenizer)
     first_option = offsets_of(rows.word_counts)
     found = np.empty(first_option[-1], np.float32)
     for chosen, (ids, types, mask) in zip(np.split(order, cuts), padded, strict=True):
         counts = rows.word_counts[chosen]
-        option = np.concatenate([np.arange(first_option[row], first_option[row + 1]) for row in chosen])
-        position = torch.from_numpy(rows.word_starts[option] + len(single.prefix)).to(how.device)
+        option = ragged(first_option[chosen], counts)
+        position = torch.from_numpy(rows.word_starts[option] + len(pair.prefix)).to(how.device)
         with how.arithmetic():
             _, hidden = model.encoder(
                 torch.from_numpy(ids).to(how.device),
