@@ -22,8 +22,8 @@ import numpy as np
 
 NLI = ("snli", "glue/mnli", "WANLI", "builtin/label_nli")
 TRAINED = (
-    "go_emotions/simplified", "clinc_oos/small", "crowdflower/text_emotion", "crowdflower/economic-news",
-    "crowdflower/airline-sentiment", "crowdflower/political-media-message", "crowdflower/corporate-messaging",
+    "go_emotions/simplified", "clinc_oos/small", "crowdflower/airline-sentiment", "crowdflower/tweet_global_warming",
+    "crowdflower/corporate-messaging", "silicone/meld_e", "silicone/swda",
     "amazon_polarity/amazon_polarity", "yelp_review_full/yelp_review_full", "sst5", "poem_sentiment", "sms_spam",
     "hate_speech_offensive", "ethos/multilabel", "silicone/dyda_da", "silicone/dyda_e", "emo/emo2019",
     "semeval2018_ec_multilabel", "tweet_eval/hate", "tweet_eval/irony", "glue/cola",
@@ -80,9 +80,13 @@ def answers(given: argparse.Namespace) -> Iterator[tuple[str, str, Any]]:
         model = load_model(given.folder / form, precision="bf16")
         ways = {"label-nli": ("pairs",), "one-pass": ("pairs", "one-pass"), "both": ("pairs", "one-pass", "both")}
         for way in ways[form]:
-            yield form, way, lambda texts, labels, model=model, way=way: [
-                labels.index(found["labels"][0]) for found in model.classify(texts, labels, way=way)
-            ]
+            yield (
+                form,
+                way,
+                lambda texts, labels, model=model, way=way: [
+                    labels.index(found["labels"][0]) for found in model.classify(texts, labels, way=way)
+                ],
+            )
     yield "minilm", "similarity", similar
 
 

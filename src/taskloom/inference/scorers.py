@@ -30,6 +30,33 @@ class PairScorer(Protocol):
         """
 
 
+class MarkScorer(Protocol):
+    """Scores labels that stand in one sequence with a text. It is called from one thread at a time."""
+
+    def __call__(self, ids: Array, types: Array | None, mask: Array | None, sequence: Array, position: Array) -> Array:
+        """Return the log odds, float32 (labels,), that each label fits.
+
+        The mark of a label stands at `position` (labels,) of row `sequence` (labels,) of `ids`; the others as above.
+        """
+
+
+def torch_mark_scorer(model: Model, head: Head, how: Answering) -> MarkScorer:
+    """Return the scorer of a model's own network and its one-pass head, without the task embedding."""
+    import torch
+
+    def placed(values: Array | None) -> Any:
+        return None if values is None else torch.from_numpy(values).to(how.device)
+
+    @torch.inference_mode()
+    def score(ids: Array, types: Array | None, mask: Array | None, sequence: Array, position: Array) -> Array:
+        with how.arithmetic():
+            _, hidden = model.encoder(placed(ids), attention_mask=placed(mask), token_type_ids=placed(types))
+        logits = how.head_logits(model, hidden[placed(sequence), placed(position)], head)
+        return np.asarray((logits[:, 1] - logits[:, 0]).cpu().numpy(), np.float32)
+
+    return score
+
+
 def torch_scorer(model: Model, head: Head, how: Answering) -> PairScorer:
     """Return the scorer of a model's own network and one of its entailment heads, where and as `how` says."""
     import torch
