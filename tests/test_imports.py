@@ -34,10 +34,12 @@ evaluation.scoring evaluation.evaluator evaluation.table
 training.optimizer training.checkpoint training.run_folder training.ranks training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer
-inference.inputs inference.prepared_rows inference.export inference.label_sets inference.pieces inference.scorers
+inference.inputs inference.prepared_rows inference.export
+inference.graphs inference.tracing inference.graph_networks inference.quantizing inference.backends inference.adapters
+inference.folders inference.opening inference.parity inference.check_rows inference.label_sets inference.pieces inference.scorers
 inference.zero_shot inference.one_pass inference.classifying inference.predictor
-reporting.task_list reporting.card
-listing showing checking overlapping proposing workflows planning quickstart
+reporting.task_list reporting.card reporting.head_card
+listing showing checking overlapping proposing exporting workflows planning quickstart
 commands.options commands.printing commands.catalog commands.runs commands.models commands.zero_shot cli
 """.split()
 

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
     from taskloom.data.standardize import CanonicalTask
     from taskloom.data.store import TaskStore
+    from taskloom.data.tokenizer import Tokenizer
     from taskloom.evaluation.report import RunReport
+    from taskloom.exporting import Wanted
+    from taskloom.inference.check_rows import CheckRows
     from taskloom.inference.predictor import Model as Predictor
+    from taskloom.modeling.head_table import Head
     from taskloom.overlapping import OverlapReport
     from taskloom.training.trainer import Trainer
 
@@ -322,18 +326,50 @@ def evaluate(
     )  # fmt: skip
 
 
-def export(path: Path, out: Path, *, head: str | None = None, with_task_embedding: bool = False) -> Path:
-    """Write one head of a run or model to `out` as a Hugging Face folder; without `head`, the zero-shot one."""
-    from taskloom.inference.export import export_head
+def export(path: Path, out: Path, wanted: Wanted, *, calibrate: str | None = None) -> list[str]:
+    """Write one head of a run or model to `out`; returns what the checks found, a line each.
 
-    return export_head(model_folder(path), out, task=head, with_task_embedding=with_task_embedding)
+    `calibrate` names the rows that an int8 form is made from and checked on: a file, or a task (default: the head's
+    own), whose rows are read as the run read them.
+    """
+    from taskloom import exporting
+
+    folder = model_folder(path)
+    if wanted.int8:
+        wanted = replace(wanted, rows=lambda head, tokenizer, length: _check_rows(folder, calibrate, head, tokenizer, length))
+    return exporting.export(folder, out, wanted)
 
 
-def open_model(path: Path, *, device: str = "auto", precision: str = "auto") -> Predictor:
-    """Open a trained model for prediction: a run folder or its model folder."""
+def _check_rows(folder: Path, calibrate: str | None, head: Head, tokenizer: Tokenizer, max_length: int) -> CheckRows:
+    """Return the rows of a file, or of a task of the run or the catalog, in the cache that the run uses."""
+    from taskloom.data.store import build, cache_folder
+    from taskloom.inference.check_rows import TO_CALIBRATE, rows_of_file, rows_of_task
+    from taskloom.run_file import load_config
+
+    if calibrate is not None and Path(calibrate).is_file():
+        return rows_of_file(Path(calibrate), head, tokenizer, max_length=max_length)
+    run = folder.parent / "config.toml"
+    config = load_config(run) if run.is_file() else None
+    own = {task.id: task for task in choose(config).tasks} if config else {}
+    name = (calibrate or head.id).partition("@")[0]
+    task = own[name] if name in own else get_task(name)
+    canonical = rows_of(task, mirror=config.data.mirror if config else "", max_rows=10 * TO_CALIBRATE)
+    cache = cache_folder(config.data.cache if config else "")
+    return rows_of_task(build(canonical, tokenizer, cache=cache, max_length=max_length, max_rows=10 * TO_CALIBRATE))
+
+
+def open_model(
+    path: Path, *, device: str = "auto", precision: str = "auto", backend: str = "auto", adapter: Path | None = None
+) -> Predictor:
+    """Open a model for prediction: a run folder, its model folder, an export, or a classifier in Hugging Face form."""
     from taskloom.inference.predictor import load_model
 
-    return load_model(model_folder(path), device=device, precision=precision)
+    if not path.is_dir():
+        raise ModelError(f"There is no folder {path}. Give a run folder or a model folder.")
+    inner = path / "model"
+    if (path / "plan.json").is_file() and not (inner / "heads.json").is_file():
+        model_folder(path)  # says that the run has not finished
+    return load_model(path, device=device, precision=precision, backend=backend, adapter=adapter)
 
 
 def model_folder(path: Path) -> Path:
@@ -357,7 +393,8 @@ def cache(*, clear: bool = False, setting: str = "") -> str:
     if clear:
         for store in stores:
             shutil.rmtree(store)
-        shutil.rmtree(folder / "overlap", ignore_errors=True)
+        for made in ("overlap", "graphs"):
+            shutil.rmtree(folder / made, ignore_errors=True)
     return f"{folder}: {len(stores)} prepared tasks, {size / 1e6:.1f} MB{', removed' if clear else ''}"
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from taskloom.commands.options import Device, ModelPath, Precision, TextFile
+from taskloom.commands.options import Backend, Device, ModelPath, Precision, TextFile
 from taskloom.commands.printing import chunks, open_model, print_lines, tell_terminal, text_of
 from taskloom.errors import UserError
 
@@ -21,6 +21,7 @@ def classify(
     template: Annotated[str, typer.Option(help="The hypothesis; {} stands for the label.")] = "This example is {}.",
     precision: Precision = "auto",
     device: Device = "auto",
+    backend: Backend = "auto",
 ) -> None:
     """Classify texts with labels given on the spot."""
     from taskloom.inference.inputs import numbered, read_rows
@@ -29,7 +30,7 @@ def classify(
     if not names:
         raise UserError(f"--labels {labels!r} names no label. Type for example --labels sports,politics.")
     tell_terminal(file)
-    opened = open_model(model, device, precision)
+    opened = open_model(model, device, precision, backend)
 
     def answers() -> Iterator[dict[str, Any]]:
         for chunk in chunks(read_rows(file)):

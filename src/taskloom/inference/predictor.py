@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -14,8 +15,11 @@ from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError, did_you_mean
 from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer, place_of
 from taskloom.evaluation.predictions import THRESHOLD, Predictions
+from taskloom.inference.backends import PRECISIONS, check_backend, on_backend
+from taskloom.inference.adapters import with_adapter
 from taskloom.inference.classifying import Classifier, Question, Way
 from taskloom.inference.label_sets import TEMPLATE, label_sets, templates
+from taskloom.inference.opening import open_network
 from taskloom.inference.pieces import LONG, Long, Reading
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
 from taskloom.inference.scorers import torch_mark_scorer, torch_scorer
@@ -24,20 +28,54 @@ from taskloom.modeling.encoder import choose_autocast, choose_device
 from taskloom.modeling.head_table import Head
 
 Array = NDArray[Any]
-PRECISIONS = ("auto", "fp32", "bf16")
 
 
 class Model:
     """An opened model; `load_model` makes it."""
 
-    def __init__(self, network: modeling.Model, how: Answering, *, max_length: int, folder: Path) -> None:
+    def __init__(
+        self,
+        network: modeling.Model,
+        how: Answering,
+        *,
+        max_length: int,
+        folder: Path,
+        backend: str = "torch",
+        precision: str = "",
+    ) -> None:
         self.network = network
         self.folder = folder
         self.max_length = max_length
+        self.backend = backend
+        self._precision = precision or ("bf16" if how.autocast else "fp32")
         self._how = how
+        self._elsewhere: dict[tuple[str, str], Model] = {}
 
     def __repr__(self) -> str:
         return f"Model({str(self.folder)!r}, tasks={len(self.heads)}, device={self.device.type!r})"
+
+    def on(self, backend: str, precision: str = "fp32") -> Model:
+        """Return the same model with its encoder on another runtime: "torch", "onnx" or "openvino"; on the CPU.
+
+        The graph is made once and kept in the cache. `precision` is fp32, bf16 (torch, openvino) or int8 (onnx).
+        Raises ModelError for what a runtime cannot do, or that is not installed.
+        """
+        if (backend, precision) == (self.backend, self.precision):
+            return self
+        if (backend, precision) not in self._elsewhere:
+            check_backend(backend, precision, self.device)
+            if self.backend != "torch":
+                raise ModelError(f"{self.folder} was opened on {self.backend}. Open it anew for {backend}.")
+            network, how = self.network, self._how
+            if backend == "torch":
+                how = dataclasses.replace(how, autocast=choose_autocast(precision, self.device))
+            else:
+                network = on_backend(network, self.folder, backend=backend, precision=precision)
+                how = dataclasses.replace(how, autocast=None)
+            self._elsewhere[backend, precision] = Model(
+                network, how, max_length=self.max_length, folder=self.folder, backend=backend, precision=precision
+            )
+        return self._elsewhere[backend, precision]
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -62,8 +100,8 @@ class Model:
 
     @property
     def precision(self) -> str:
-        """The arithmetic in use: "bf16" or "fp32"."""
-        return "bf16" if self._how.autocast else "fp32"
+        """The arithmetic in use: "fp32", "bf16" or "int8"."""
+        return self._precision
 
     def predict(
         self, task: str, rows: Sequence[Any], *, threshold: float = THRESHOLD, use_task_embedding: bool = True
@@ -99,14 +137,14 @@ class Model:
     def classify(
         self, texts: str, labels: Any, *, multi_label: bool = ...,
         hypothesis_template: str | Sequence[str] = ..., use_task_embedding: bool = ..., way: Way = ...,
-        long: Long = ..., none_below: float | None = ...,
+        long: Long = ..., none_below: float | None = ..., backend: str | None = ...,
     ) -> dict[str, Any]: ...  # fmt: skip
 
     @overload
     def classify(
         self, texts: list[str] | tuple[str, ...], labels: Any, *, multi_label: bool = ...,
         hypothesis_template: str | Sequence[str] = ..., use_task_embedding: bool = ..., way: Way = ...,
-        long: Long = ..., none_below: float | None = ...,
+        long: Long = ..., none_below: float | None = ..., backend: str | None = ...,
     ) -> list[dict[str, Any]]: ...  # fmt: skip
 
     def classify(
@@ -120,6 +158,7 @@ class Model:
         way: Way = "pairs",
         long: Long = "truncate",
         none_below: float | None = None,
+        backend: str | None = None,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Return {"sequence", "labels", "scores"} of each text, best label first; one string in, one dict out.
 
@@ -128,7 +167,8 @@ class Model:
         way, pairs, gives the numbers of the Hugging Face zero-shot pipeline on the same folder; "one-pass" reads all
         labels in one sequence, "both" averages the two, "auto" chooses by the number of labels. A text longer than the
         model reads is cut, or with long="windows" read in pieces whose scores are averaged. With `none_below`, answers
-        have "label", which is None where "fits", the best label's probability by itself, is below it.
+        have "label", which is None where "fits", the best label's probability by itself, is below it. `backend` runs the
+        encoder elsewhere, as `on` does.
         Raises ModelError without the head for the way, DataError for no labels or a template without a gap.
         """
         given = [texts] if isinstance(texts, str) else list(texts)
@@ -136,7 +176,8 @@ class Model:
             way=way, templates=templates(hypothesis_template), multi_label=multi_label, none_below=none_below
         )
         sets = label_sets(labels, len(given))
-        found, _ = self.classifier(use_task_embedding=use_task_embedding, long=long).answers(given, sets, question)
+        place = self if backend in (None, self.backend) else self.on(str(backend))
+        found, _ = place.classifier(use_task_embedding=use_task_embedding, long=long).answers(given, sets, question)
         return found[0] if isinstance(texts, str) else found
 
     def classifier(self, *, use_task_embedding: bool = False, long: Long = "truncate") -> Classifier:
@@ -163,25 +204,40 @@ class Model:
 
 
 def load_model(
-    path: str | Path, *, device: str = "auto", precision: Literal["auto", "fp32", "bf16"] | str = "auto"
+    path: str | Path,
+    *,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16", "int8"] | str = "auto",
+    backend: Literal["auto", "torch", "onnx", "openvino"] | str = "auto",
+    adapter: str | Path | None = None,
 ) -> Model:
-    """Open a model folder, or the `model` folder of a run; raises ModelError when there is none.
+    """Open a model: a model folder or its run, an export, or a classifier in Hugging Face form.
 
     `device` is auto, cpu, cuda or mps. `precision` "auto" is bf16 on CUDA hardware that is fast at it, else fp32: bf16
-    moves probabilities by about 1e-3, and on a CPU the answers shall equal those of the exported folder.
+    moves probabilities by about 1e-3, and on a CPU the answers shall equal those of the exported folder. int8 runs on
+    the CPU. `backend` "auto" is torch where there are weights for it and int8 is not asked for; of the graphs of an
+    export the one that is there, openvino before onnx. `adapter` is the folder of a head that is added (see
+    `adapters`). Raises ModelError when there is no model, or it cannot be opened in this way.
     """
     if precision not in PRECISIONS:
-        raise ModelError(f"Precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
-    folder = _model_folder(Path(path))
+        raise ModelError(
+            f"Precision {precision!r} is not one of {', '.join(PRECISIONS)}.{did_you_mean(precision, PRECISIONS)}"
+        )
     place = choose_device(device)
-    network = modeling.Model.load(folder).to(place)
+    folder = _model_folder(Path(path))
+    opened = open_network(folder, backend=backend, precision=precision, device=place)
+    network = opened.network if adapter is None else with_adapter(opened.network, Path(adapter))
+    choice = "fp32" if precision == "auto" and place.type == "cpu" else precision
     how = Answering(
         tokenizer=Tokenizer.open(folder),
         device=place,
-        autocast=choose_autocast("fp32" if precision == "auto" and place.type == "cpu" else precision, place),
+        autocast=choose_autocast(choice, place) if opened.backend == "torch" else None,
         use_task_embedding=True,
     )
-    return Model(network, how, max_length=int(modeling.read_record(folder)["max_length"]), folder=folder)
+    return Model(
+        network.to(place), how, max_length=opened.max_length, folder=folder, backend=opened.backend,
+        precision=opened.precision,
+    )  # fmt: skip
 
 
 def _model_folder(path: Path) -> Path:

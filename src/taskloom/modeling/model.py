@@ -313,6 +313,7 @@ def save_tokenizer(source: Path, folder: Path, *, max_length: int) -> None:
 
 
 def scaled_scores(logits: np.ndarray[Any, Any], head: Head) -> np.ndarray[Any, Any]:
-    """Return regression outputs (units,) in the task's own units, clipped to its scale."""
-    assert head.low is not None and head.high is not None
+    """Return regression outputs (units,) in the task's own units, clipped to its scale; as they are without one."""
+    if head.low is None or head.high is None:
+        return logits
     return np.clip(head.low + logits * (head.high - head.low), head.low, head.high)
