@@ -34,7 +34,7 @@ training.optimizer training.checkpoint training.run_folder training.ranks traini
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.label_sets inference.pieces inference.scorers
-inference.zero_shot inference.one_pass inference.classifying inference.predictor
+inference.zero_shot inference.one_pass inference.classifying inference.streaming inference.predictor
 reporting.task_list reporting.card
 listing showing checking overlapping proposing workflows planning quickstart
 commands.options commands.printing commands.catalog commands.runs commands.models commands.zero_shot cli
