@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import RunConfig
-from taskloom.errors import DataError, ModelError, RecastError, SourceError, UserError
+from taskloom.errors import ConfigError, DataError, ModelError, RecastError, SourceError, UserError
 from taskloom.progress import Progress
 from taskloom.recipes.held_out import held_out_tasks, is_held_out
 from taskloom.recipes.own import own_recasts, own_task
