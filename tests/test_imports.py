@@ -29,15 +29,17 @@ data.mixture data.rows data.matrices data.batches
 modeling.rows modeling.dropout modeling.deberta modeling.encoder modeling.head_table modeling.heads modeling.model
 modeling.warm_start modeling.lineage
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
-evaluation.scoring evaluation.evaluator evaluation.table
+evaluation.scoring evaluation.evaluator evaluation.table evaluation.across
+evaluation.transfer_report evaluation.transfer_table
 training.optimizer training.checkpoint training.run_folder training.ranks training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.one_pass inference.predictor
-inference.features inference.probing inference.finetuning
-reporting.task_list reporting.card
-listing showing checking overlapping proposing workflows planning quickstart
-commands.options commands.printing commands.catalog commands.runs commands.models cli
+inference.features inference.probing inference.finetuning inference.blind inference.measuring inference.choosing
+reporting.task_list reporting.card reporting.finetuned
+listing showing checking overlapping proposing own_data workflows tuning transferring planning
+quickstart
+commands.options commands.printing commands.catalog commands.runs commands.models commands.adapting cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}

@@ -43,3 +43,34 @@ def half_of(split: SplitStore, task: str, half: int) -> Array:
     """Return the places of the train rows that fall into a half (0 or 1), ascending; free of seeds."""
     found = hashed(key_of("half", task), split.rows) % np.uint64(HALVES)
     return np.flatnonzero(found == np.uint64(half))
+
+
+def validation_of(split: SplitStore, task: str, places: Array, *, share: float) -> tuple[Array, Array]:
+    """Return the places that stay for training and those held out for validation, both ascending.
+
+    `share` of the rows are held out, of each class for classification; rows with equal tokens are never in both parts.
+    The choice is a hash of the tokens, free of seeds.
+    """
+    keys = content_keys(split, places)
+    order = np.argsort(hashed(key_of("validation", task), keys), kind="stable")
+    groups = np.asarray(split.labels)[places] if split.kind == "classification" else np.zeros(len(places), np.int64)
+    by_group = order[np.argsort(groups[order], kind="stable")]
+    starts = np.searchsorted(groups[by_group], groups[by_group])
+    counts = np.bincount(groups, minlength=int(groups.max(initial=0)) + 1)[groups[by_group]]
+    taken = by_group[np.arange(len(by_group)) - starts < np.round(counts * share)]
+    kept = np.setdiff1d(np.arange(len(places)), taken)
+    kept = kept[~np.isin(keys[kept], keys[taken])]
+    return places[kept], np.sort(places[taken])
+
+
+def content_keys(split: SplitStore, places: Array) -> Array:
+    """Return one number a row that is equal for rows of equal tokens (uint64, (rows,))."""
+    edges = split.offsets[split.first_segment]
+    tokens = [np.asarray(split.tokens[edges[at] : edges[at + 1]]) for at in places.tolist()]
+    return np.array([key_of(ids.tobytes()) for ids in tokens], np.uint64)
+
+
+def some_of(split: SplitStore, task: str, places: Array, *, most: int, what: str) -> Array:
+    """Return at most `most` of the places, ascending: a draw that depends on task, row and the word `what` alone."""
+    order = np.argsort(hashed(key_of(what, task), split.rows[places]), kind="stable")
+    return np.sort(places[order[:most]])

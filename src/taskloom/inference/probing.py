@@ -142,7 +142,7 @@ def _two_way(features: Array, target: Array, penalty: float) -> tuple[Array, flo
 
 
 def _several(features: Array, target: Array, labels: int, penalty: float) -> tuple[Array, Array]:
-    """Return a row for each label; the two rows of a two-way fit are halves of its one, and absent labels get ABSENT."""
+    """Return a row for each label: of a two-way fit the halves of its one row, of an absent label ABSENT."""
     weight, bias = np.zeros((labels, features.shape[1])), np.full(labels, ABSENT)
     present = np.unique(target)
     if len(present) == 1:

