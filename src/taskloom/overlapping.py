@@ -279,50 +279,46 @@ def _keep(path: Path, rows: dict[str, tuple[int, ...]]) -> None:
 
 @dataclass(frozen=True)
 class Touched:
-    """By task id and split, how many rows there are and how many stand in train rows of other tasks; by task id, which
-    tasks these are; and what could not be read."""
+    """By task id and split, how many rows there are and how many of them stand in what was looked through; and what
+    could not be read."""
 
     rows: dict[tuple[str, str], tuple[int, int]]
-    trained: dict[str, tuple[str, ...]]
     failed: dict[str, str]
 
     def of(self, task: Task) -> tuple[float, str]:
         """Return the share of the most touched split of a task, and what is to be told of it, if anything."""
         found = {split: counts for (name, split), counts in self.rows.items() if name == task.id and counts[1]}
         told = [f"{touched} of {rows} {split} rows" for split, (rows, touched) in found.items()]
-        sentence = f"{', '.join(told)} stand in train rows of {', '.join(self.trained[task.id])}" if told else ""
-        if self.failed:
-            sentence += f"{'; ' if told else ''}not looked through: {', '.join(self.failed)}"
-        return max((touched / rows for rows, touched in found.values()), default=0.0), sentence
+        sentences = [f"{', '.join(told)} stand in its train rows"] if told else []
+        sentences += [f"not looked through: {', '.join(self.failed)}"] if self.failed else []
+        return max((touched / rows for rows, touched in found.values()), default=0.0), "; ".join(sentences)
 
 
 def touched_rows(
     trained: Sequence[Task], tasks: Sequence[Task], read: Read, *, progress: Progress | None = None
 ) -> Touched:
-    """Return how many rows of `tasks`, in all splits, stand exactly or nearly in train rows of `trained`."""
+    """Return how many rows of `tasks`, in all splits, stand exactly or nearly in train rows of any of `trained`."""
     from taskloom.data.overlap import OverlapIndex
 
     progress = progress or Progress()
     index, failed = OverlapIndex(), dict[str, str]()
-    rows: dict[tuple[str, str], tuple[int, int]] = {}
     for task in tasks:
         found = _rows(task, read, {}, stop=False)
         for split, table in found.splits.items() if found else ():
             index.add(task.id, split, table)
-            rows[task.id, split] = (len(table), 0)
-    if not rows:
-        return Touched({}, {}, {})
+    if not index.evaluated:
+        return Touched({}, {})
     index.finish()
-    names: dict[str, list[str]] = {}
-    with progress.bar("looking through what was trained", len(trained)) as bar:
-        for task in _bases(trained):
-            found = _rows(task, read, failed, stop=False)
-            for one in (
-                index.search(task.id, [found.splits["train"]]).overlaps if found and "train" in found.splits else ()
-            ):
-                if one.touched:
-                    at = one.evaluated.task, one.evaluated.split
-                    rows[at] = (rows[at][0], min(rows[at][0], rows[at][1] + one.touched))
-                    names.setdefault(one.evaluated.task, []).append(task.id)
-            bar.advance(note=task.id)
-    return Touched(rows, {name: tuple(dict.fromkeys(found)) for name, found in names.items()}, failed)
+
+    def tables() -> Iterator[pa.Table]:
+        with progress.bar("looking through what was trained", len(trained)) as bar:
+            for task in _bases(trained):
+                rows = _rows(task, read, failed, stop=False)
+                if rows and "train" in rows.splits:
+                    yield rows.splits["train"]
+                bar.advance(note=task.id)
+
+    counts = {(one.task, one.split): (one.rows, 0) for one in index.evaluated}
+    for one in index.search("trained", tables()).overlaps:
+        counts[one.evaluated.task, one.evaluated.split] = (one.evaluated.rows, one.touched)
+    return Touched(counts, failed)

@@ -31,7 +31,8 @@ def _models(report: TransferReport) -> Iterator[str]:
             known = f"trained on {one.trained_tasks} tasks, {len(one.held_out)} held out"
         yield f"{one.model}: {known}"
     for choice in report.settings:
-        yield f"  {choice.model}, {choice.method}, {_shots(choice.shots)}: {choice.setting} of {len(choice.tried)} tried"
+        tried = f"{choice.setting}, of {len(choice.tried)} tried"
+        yield f"  {choice.model}, {choice.method}, {_shots(choice.shots)}: {tried}"
 
 
 def _means(means: Sequence[Mean]) -> Iterator[str]:

@@ -33,7 +33,7 @@ from taskloom.recipes.recipe import Task
 
 Array = NDArray[Any]
 SHARPNESS = 20.0
-"""What cosines are multiplied by to become logits; the order of labels, and so every metric here, does not hang on it."""
+"""What cosines are multiplied by to become logits; the order of labels does not hang on it, nor does any metric here."""
 BOTH = ("pairs", "one-pass")
 TEXT_KINDS = ("classification", "multilabel")
 
@@ -61,8 +61,8 @@ class Blind:
         head = ["head"] if self._head() is not None else []
         if self.store.kind not in TEXT_KINDS or self.labels() is None:
             return tuple(head)
-        own = [way for way, found in (("pairs", self.start.table.zero_shot()), ("one-pass", self.start.table.one_pass()))
-               if found is not None]  # fmt: skip
+        heads = {"pairs": self.start.table.zero_shot(), "one-pass": self.start.table.one_pass()}
+        own = [way for way, found in heads.items() if found is not None]
         both = ["both"] if len(own) == len(BOTH) else []
         return (*head, *own, *both, "similarity", "similarity, sentence")
 

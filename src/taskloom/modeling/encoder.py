@@ -59,7 +59,7 @@ def resolve_encoder(name: str) -> Path:
 
 
 def longest_input(folder: Path) -> int:
-    """Return how many tokens an encoder's positions reach: config.json's number, less what RoBERTa counts as padding."""
+    """Return how many tokens an encoder's positions reach; RoBERTa's count from behind the padding id."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     found = config.get("max_position_embeddings") or 512
     shifted = config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet")
