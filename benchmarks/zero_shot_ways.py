@@ -46,11 +46,11 @@ def train(given: argparse.Namespace) -> None:
     recasts = [f"{task}+{form}" for task in TRAINED for form in FORMS[given.form]]
     config = {
         "name": given.form, "encoder": "minilm", "output": {"folder": str(given.folder)},
-        "data": {"tasks": [*NLI, *recasts], "max_rows": 2000, "max_length": 128, "drop_overlap": False,
+        "data": {"tasks": [*NLI, *recasts], "max_rows": 2000, "max_length": 96, "drop_overlap": False,
                  "cache": str(given.folder / "cache")},
         "mixture": {"exponent": 0.5},
-        "training": {"steps": given.steps, "batch_size": 64, "learning_rate": 2e-4, "head_learning_rate": 2e-3,
-                     "warmup_steps": 30, "save_every": 40, "evaluate_every": 0, "precision": "bf16"},
+        "training": {"steps": given.steps, "batch_size": 32, "learning_rate": 2e-4, "head_learning_rate": 2e-3,
+                     "warmup_steps": 20, "save_every": 25, "evaluate_every": 0, "precision": "bf16"},
         "evaluation": {"max_rows": 100},
     }  # fmt: skip
     run(make_config(config), progress=LineProgress(every=20))

@@ -20,27 +20,28 @@ PACKAGE = Path(taskloom.__file__).parent
 ORDER = """
 errors progress toml config run_file
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.cautions
-recipes.facts recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
-recipes.columns recipes.propose
+recipes.facts recipes.labels recipes.recasts recipes.select recipes.held_out recipes.own recipes.recorded recipes.check
+recipes.known recipes.columns recipes.propose
 data.hashing data.columns data.mirror data.files data.hub data.source data.splits data.canonical data.standardize
 data.truth data.locks data.ragged data.cuts data.tokenizer data.truncation data.arrays data.segments data.store
-data.label_options
-data.recast data.shingles data.overlap
-data.mixture data.rows data.matrices data.batches
-modeling.rows modeling.dropout modeling.deberta modeling.encoder modeling.head_table modeling.heads modeling.model
-modeling.warm_start
+data.shots data.label_options data.recast data.shingles data.overlap data.mixture data.rows data.matrices data.batches
+modeling.rows modeling.dropout modeling.deberta modeling.encoder modeling.scoring modeling.head_table modeling.heads
+modeling.model modeling.warm_start modeling.lineage
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
-evaluation.scoring evaluation.evaluator evaluation.table
-training.optimizer training.checkpoint training.run_folder training.ranks training.health
-training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
-training.steps training.trackers training.trainer
-inference.inputs inference.prepared_rows inference.export
-inference.graphs inference.tracing inference.graph_networks inference.quantizing inference.backends inference.adapters
-inference.folders inference.opening inference.parity inference.check_rows inference.label_sets inference.pieces inference.scorers
-inference.zero_shot inference.one_pass inference.classifying inference.predictor
-reporting.task_list reporting.card reporting.head_card
-listing showing checking overlapping proposing exporting workflows planning quickstart
-commands.options commands.printing commands.catalog commands.runs commands.models commands.zero_shot cli
+evaluation.scoring evaluation.evaluator evaluation.table evaluation.across evaluation.transfer_report
+evaluation.transfer_table
+training.optimizer training.checkpoint training.run_folder training.ranks training.health training.gradients
+training.prefetch training.signals training.watch training.loop training.plan training.building training.steps
+training.trackers training.trainer
+inference.inputs inference.prepared_rows inference.export inference.graphs inference.tracing
+inference.graph_networks inference.quantizing inference.backends inference.adapters inference.folders inference.opening
+inference.parity inference.check_rows inference.label_sets inference.pieces inference.scorers
+inference.zero_shot inference.one_pass inference.classifying inference.streaming inference.predictor inference.features
+inference.probing inference.finetuning inference.blind inference.measuring inference.choosing
+reporting.task_list reporting.card reporting.finetuned reporting.head_card
+listing showing checking overlapping proposing own_data exporting workflows tuning transferring planning quickstart
+commands.options commands.printing commands.catalog commands.runs commands.models commands.adapting commands.zero_shot
+cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}

@@ -33,3 +33,9 @@ Adapter = Annotated[
     Path | None, typer.Option(metavar="DIR", help="An exported head to add to the model.", show_default=False)
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where the model runs.")]
+ZeroShotWay = Annotated[
+    Literal["pairs", "one-pass", "both", "auto"], typer.Option(help="A pair for each label, all labels in one pass.")
+]
+LongTexts = Annotated[
+    Literal["truncate", "windows"], typer.Option(help="Cut texts that are too long, or average their windows.")
+]

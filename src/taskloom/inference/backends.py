@@ -30,9 +30,7 @@ TRACED = 1
 def check_backend(backend: str, precision: str, device: torch.device) -> None:
     """Raise ModelError for a runtime that is unknown or cannot do what is asked."""
     if backend not in BACKENDS:
-        raise ModelError(
-            f"Backend {backend!r} is not one of {', '.join(BACKENDS)}.{did_you_mean(backend, BACKENDS)}"
-        )
+        raise ModelError(f"Backend {backend!r} is not one of {', '.join(BACKENDS)}.{did_you_mean(backend, BACKENDS)}")
     if backend == "torch" and precision == "int8":
         raise ModelError("torch has no int8 here: its own moved one decision in four. Take backend onnx.")
     if backend != "torch" and device.type != "cpu":

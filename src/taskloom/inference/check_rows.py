@@ -48,7 +48,9 @@ class CheckRows:
     gold: Array | None = None
     labeled: bool = True
 
-    def ask(self, model: Model, head: Head, tokenizer: Tokenizer, *, vector: bool, calibrate: bool = False) -> Predictions:
+    def ask(
+        self, model: Model, head: Head, tokenizer: Tokenizer, *, vector: bool, calibrate: bool = False
+    ) -> Predictions:
         """Return the answers of a model's head to the rows to check, or to those to calibrate with."""
         import torch
 
@@ -102,7 +104,9 @@ def _gold(rows: list[dict[str, Any]], head: Head) -> Array:
 
     def place(name: Any, number: int) -> int:
         if normalize_label(str(name)) not in places:
-            raise DataError(f"Row {2 * number + 1}: {name!r} is no label of {head.id}. It has: {', '.join(head.labels)}.")
+            raise DataError(
+                f"Row {2 * number + 1}: {name!r} is no label of {head.id}. It has: {', '.join(head.labels)}."
+            )
         return places[normalize_label(str(name))]
 
     values = [_answer(row, head) for row in rows]

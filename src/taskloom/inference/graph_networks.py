@@ -38,6 +38,15 @@ class GraphEncoder(nn.Module):
         self.word_embeddings = nn.Embedding(0, word_width)
         self.reads_types = TYPES in graph.inputs
 
+    def __deepcopy__(self, _known: Any) -> GraphEncoder:
+        """A graph has no weights to share or to cast, so a copy for scoring is the encoder itself."""
+        return self
+
+    @property
+    def base(self) -> nn.Module:
+        """The network with the layers: none that torch knows of."""
+        return self
+
     def forward(
         self,
         input_ids: Tensor,

@@ -32,7 +32,9 @@ def open_network(folder: Path, *, backend: str, precision: str, device: torch.de
     """Open the model in a folder; raises ModelError when there is none or it cannot run as asked."""
     whole = (folder / HEADS_JSON).is_file()
     if whole and not (folder / "config.json").is_file():
-        raise ModelError(f'{folder} is an adapter. Open its encoder and give it: load_model(ENCODER, adapter="{folder}").')
+        raise ModelError(
+            f'{folder} is an adapter. Open its encoder and give it: load_model(ENCODER, adapter="{folder}").'
+        )
     if not whole and (graphs := graphs_in(folder)):
         wanted = _wanted(graphs, backend, precision)
         if wanted or not any(folder.glob("*.safetensors")):

@@ -101,7 +101,9 @@ def _inputs(tokenizer: Tokenizer, max_length: int) -> Iterator[tuple[Tensor, Ten
         yield _padded(tokenizer, [ids[1]])
     tokens, offsets = tokenizer.segments(TEXTS)
     texts = [tokens[begin:end].astype(np.int64) for begin, end in zip(offsets, offsets[1:], strict=False)]
-    yield _padded(tokenizer, [np.r_[single.prefix, text[: max_length - single.specials], single.suffix] for text in texts])
+    yield _padded(
+        tokenizer, [np.r_[single.prefix, text[: max_length - single.specials], single.suffix] for text in texts]
+    )
 
 
 def _padded(tokenizer: Tokenizer, rows: Sequence[Array]) -> tuple[Tensor, Tensor, Tensor]:
@@ -120,7 +122,7 @@ def agreement(first: Predictions, second: Predictions, *, scale: float | None, l
     """
     same, sure = _decisions(first, second, scale)
     metric = main_metric(first.kind, first.labels)
-    before, after = ((compute(one).values[metric] for one in (first, second)) if labeled else (None, None))
+    before, after = (compute(one).values[metric] for one in (first, second)) if labeled else (None, None)
     return Agreement(
         rows=len(first), share=float(same.mean()) if len(same) else 1.0,
         sure_share=float(same[sure].mean()) if sure.any() else 1.0, metric=metric, before=before, after=after,

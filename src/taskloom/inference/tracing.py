@@ -88,9 +88,7 @@ def write_openvino(onnx: Path, path: Path) -> None:
 
 
 @torch.no_grad()
-def _write(
-    module: nn.Module, feeds: Mapping[str, Tensor], axes: Mapping[str, Sequence[str]], path: Path
-) -> None:
+def _write(module: nn.Module, feeds: Mapping[str, Tensor], axes: Mapping[str, Sequence[str]], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on Python values in a trace, which the parity check answers for

@@ -101,5 +101,12 @@ def _use(head: Head, form: str, zero_shot: bool, folder: str) -> list[str]:
     made, asked = EXAMPLES.get(head.kind, default)
     if zero_shot:
         made, asked = 'pipeline("zero-shot-classification", "{folder}")', '("We won the cup.", ["sports", "politics"])'
-    alone = ["```python", "from transformers import pipeline", "", f"run = {made.format(folder=folder)}", f"run{asked}", "```"]
+    alone = [
+        "```python",
+        "from transformers import pipeline",
+        "",
+        f"run = {made.format(folder=folder)}",
+        f"run{asked}",
+        "```",
+    ]
     return [*ours, "", "Without taskloom:", "", *alone]
