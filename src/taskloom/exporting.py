@@ -134,8 +134,8 @@ def _parity(folder: Path, path: Path, model: Model, head: Head, wanted: Wanted) 
     )  # fmt: skip
     if not difference <= TOLERANCE:
         raise ModelError(
-            f"The {wanted.form} graph of {head.task} differs from the model by {difference:.2g}; at most {TOLERANCE} is "
-            "allowed. It is not written; take another format."
+            f"The {wanted.form} graph of {head.task} differs from the model by {difference:.2g}; at most {TOLERANCE} "
+            "is allowed. It is not written; take another format."
         )
     return f"{wanted.form} fp32: logits differ by at most {difference:.1e}, {TOLERANCE:g} is allowed; {_size(path)}"
 

@@ -358,10 +358,12 @@ def export(path: Path, out: Path, wanted: Wanted, *, calibrate: str | None = Non
     from taskloom import exporting
 
     folder = model_folder(path)
+
+    def rows(head: Head, tokenizer: Tokenizer, max_length: int) -> CheckRows:
+        return _check_rows(folder, calibrate, head, tokenizer, max_length)
+
     if wanted.int8:
-        wanted = replace(
-            wanted, rows=lambda head, tokenizer, length: _check_rows(folder, calibrate, head, tokenizer, length)
-        )
+        wanted = replace(wanted, rows=rows)
     return exporting.export(folder, out, wanted)
 
 

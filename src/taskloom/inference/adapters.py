@@ -119,9 +119,9 @@ def _tasknet_parts(model: Model, folder: Path) -> Iterator[_Part]:
         raise ModelError(f"{folder} is no adapter: it has neither {HEADS_JSON} nor a config.json of tasknet's.")
     files = sorted(folder.glob("*.safetensors"))
     if not files:
+        pickled = ", ".join(sorted(file.name for file in folder.glob("*.bin"))) or "none there"
         raise ModelError(
-            f"The weights of {folder} are pickled ({', '.join(sorted(p.name for p in folder.glob('*.bin'))) or 'none'}), "
-            "which can run code when they are opened, so they never are. Convert them to safetensors where you trust "
+            f"The weights of {folder} are pickled ({pickled}), which can run code when they are opened, so they never are. Convert them to safetensors where you trust "
             "them: safetensors.torch.save_file(state_dict, 'model.safetensors')."
         )  # fmt: skip
     weights = {name: value for file in files for name, value in load_file(file).items()}

@@ -87,8 +87,8 @@ def rows_of_file(path: Path, head: Head, tokenizer: Tokenizer, *, max_length: in
 def _enough(rows: CheckRows, name: str) -> CheckRows:
     if min(len(rows.calibrate[1]), len(rows.check[1])) < LEAST:
         raise DataError(
-            f"{name} has {len(rows.calibrate[1])} rows to calibrate with and {len(rows.check[1])} to check on; at least "
-            f"{LEAST} of each are needed. Give a task or a file with more."
+            f"{name} has {len(rows.calibrate[1])} rows to calibrate with and {len(rows.check[1])} to check on; at "
+            f"least {LEAST} of each are needed. Give a task or a file with more."
         )
     return rows
 

@@ -28,6 +28,8 @@ CLASSES = {
     "ForMultipleChoice": "multiple_choice",
 }
 PROBLEMS = {"regression": "regression", "multi_label_classification": "multilabel"}
+NO_LIMIT = 1_000_000
+"""From here on a tokenizer's length is a stand-in for none."""
 LONGEST = 512
 """Tokens of an input where neither tokenizer nor configuration says how many the model reads."""
 
@@ -145,9 +147,9 @@ def _length(folder: Path, config: dict[str, Any]) -> int:
     positions = config.get("max_position_embeddings") or LONGEST
     if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer"):
         positions -= int(config.get("pad_token_id") or 0) + 1  # these count positions from behind the padding's
-    sensible = isinstance(told, int) and 0 < told < 1_000_000
+    length = told if isinstance(told, int) and 0 < told < NO_LIMIT else 0
     relative = config.get("model_type") == "deberta-v2" and config.get("position_biased_input") is False
-    return int(told) if sensible and (relative or told <= positions) else min(int(positions), LONGEST)
+    return length if length and (relative or length <= positions) else min(int(positions), LONGEST)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -79,9 +80,8 @@ def largest_difference(
 def _logits(model: Model, head: Head, feeds: tuple[Tensor, Tensor, Tensor], vector: Tensor | None) -> Tensor:
     """Return the logits of a head in the units of the task; those of tags for every token that is no padding."""
     ids, mask, types = feeds
-    pooled, hidden = model.encoder(
-        ids, attention_mask=mask, token_type_ids=types, first_vector=None if vector is None else vector.expand(len(ids), -1)
-    )  # fmt: skip
+    vectors = None if vector is None else vector.expand(len(ids), -1)
+    pooled, hidden = model.encoder(ids, attention_mask=mask, token_type_ids=types, first_vector=vectors)
     logits = model.head_logits(hidden[mask.bool()] if head.kind == "token_classification" else pooled, head)
     if head.kind == "regression" and head.low is not None and head.high is not None:
         return head.low + logits * (head.high - head.low)
@@ -100,7 +100,7 @@ def _inputs(tokenizer: Tokenizer, max_length: int) -> Iterator[tuple[Tensor, Ten
         yield _padded(tokenizer, [ids[0], ids[1, : max(1, length // 2)], ids[2, : max(1, length - 1)]])
         yield _padded(tokenizer, [ids[1]])
     tokens, offsets = tokenizer.segments(TEXTS)
-    texts = [tokens[begin:end].astype(np.int64) for begin, end in zip(offsets, offsets[1:], strict=False)]
+    texts = [tokens[begin:end].astype(np.int64) for begin, end in pairwise(offsets)]
     yield _padded(
         tokenizer, [np.r_[single.prefix, text[: max_length - single.specials], single.suffix] for text in texts]
     )

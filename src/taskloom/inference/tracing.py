@@ -74,7 +74,7 @@ def write_features_graph(folder: Path, path: Path) -> None:
     mask = torch.ones_like(ids)
     mask[0, 3:] = 0
     feeds = {IDS: ids, MASK: mask} | ({TYPES: torch.zeros_like(ids)} if encoder.reads_types else {})
-    axes = dict.fromkeys(feeds, ("batch", "length"))
+    axes: dict[str, tuple[str, ...]] = dict.fromkeys(feeds, ("batch", "length"))
     feeds[VECTOR] = torch.zeros(2, encoder.word_embeddings.embedding_dim)
     axes |= {VECTOR: ("batch",), "pooled": ("batch",), "hidden": ("batch", "length")}
     _write(_Features(encoder), feeds, axes, path)

@@ -15,8 +15,8 @@ from taskloom.modeling.head_table import Head
 KEPT = ("language", "datasets", "base_model")
 LICENSE_NAME = "see-license-file"
 DEFAULT_LICENSE = (
-    "The weights of this model come from the data sets that it was trained on, each under a license of its own. Which of "
-    "them bind the model is for its publisher to decide; replace this file, and `license` in README.md, accordingly.\n"
+    "The weights of this model come from the data sets that it was trained on, each under a license of its own. Which "
+    "of them bind the model is for its publisher to decide; replace this file, and `license` in README.md.\n"
 )
 EXAMPLES = {
     "token_classification": ('pipeline("token-classification", "{folder}")', '("some words")'),
@@ -101,12 +101,5 @@ def _use(head: Head, form: str, zero_shot: bool, folder: str) -> list[str]:
     made, asked = EXAMPLES.get(head.kind, default)
     if zero_shot:
         made, asked = 'pipeline("zero-shot-classification", "{folder}")', '("We won the cup.", ["sports", "politics"])'
-    alone = [
-        "```python",
-        "from transformers import pipeline",
-        "",
-        f"run = {made.format(folder=folder)}",
-        f"run{asked}",
-        "```",
-    ]
-    return [*ours, "", "Without taskloom:", "", *alone]
+    lines = ["from transformers import pipeline", "", f"run = {made.format(folder=folder)}", f"run{asked}"]
+    return [*ours, "", "Without taskloom:", "", "```python", *lines, "```"]
