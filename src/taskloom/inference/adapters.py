@@ -121,8 +121,8 @@ def _tasknet_parts(model: Model, folder: Path) -> Iterator[_Part]:
     if not files:
         pickled = ", ".join(sorted(file.name for file in folder.glob("*.bin"))) or "none there"
         raise ModelError(
-            f"The weights of {folder} are pickled ({pickled}), which can run code when they are opened, so they never are. Convert them to safetensors where you trust "
-            "them: safetensors.torch.save_file(state_dict, 'model.safetensors')."
+            f"The weights of {folder} are pickled ({pickled}), which can run code when they are opened, so they never "
+            "are. Convert them where you trust them: safetensors.torch.save_file(state_dict, 'model.safetensors')."
         )  # fmt: skip
     weights = {name: value for file in files for name, value in load_file(file).items()}
     for place, (task, labels) in enumerate(zip(config["tasks"], config["labels_list"], strict=False)):

@@ -7,6 +7,7 @@ here, imported when a graph is opened.
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from taskloom.errors import ModelError, did_you_mean
 
 Array = NDArray[Any]
+TELEMETRY = "openvino_telemetry"
 FORMATS = ("onnx", "openvino")
 FILES = {
     ("onnx", "fp32"): "onnx/model.onnx",
@@ -44,13 +46,23 @@ def check_format(name: str) -> None:
 
 
 def package(name: str) -> Any:
-    """Import a package of the extra `export`; raises ModelError that says how to get it."""
+    """Import a package of the extra `export`; raises ModelError that says how to get it.
+
+    openvino and nncf report each import and call to their maker. They do without where the package for that is
+    missing, so it is hidden while they are imported: nothing here reaches the network.
+    """
+    hidden = TELEMETRY not in sys.modules
+    if hidden:
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise ModelError(
             f"This needs the package {name}, which is not here ({error}). Type: pip install 'taskloom[export]'"
         ) from error
+    finally:
+        if hidden:
+            del sys.modules[TELEMETRY]
 
 
 def graphs_in(folder: Path) -> dict[tuple[str, str], Path]:

@@ -169,8 +169,8 @@ class Model:
         way, pairs, gives the numbers of the Hugging Face zero-shot pipeline on the same folder; "one-pass" reads all
         labels in one sequence, "both" averages the two, "auto" chooses by the number of labels. A text longer than the
         model reads is cut, or with long="windows" read in pieces whose scores are averaged. With `none_below`, answers
-        have "label", which is None where "fits", the best label's probability by itself, is below it. `backend` runs the
-        encoder elsewhere, as `on` does.
+        have "label", which is None where "fits", the best label's probability by itself, is below it. With
+        `backend` the encoder runs elsewhere, as `on` says.
         Raises ModelError without the head for the way, DataError for no labels or a template without a gap.
         """
         given = [texts] if isinstance(texts, str) else list(texts)

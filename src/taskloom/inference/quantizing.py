@@ -7,8 +7,10 @@ which needs no rows, since its static graphs were slower and further off.
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +62,9 @@ def _quantize_onnx(source: Path, target: Path) -> None:
 def _quantize_openvino(source: Path, target: Path, feeds: Sequence[Mapping[str, Array]]) -> None:
     nncf, openvino = package("nncf"), package("openvino")
     nncf.set_log_level(logging.ERROR)
-    quantized = nncf.quantize(
-        openvino.Core().read_model(source), nncf.Dataset([dict(feed) for feed in feeds]),
-        model_type=nncf.ModelType.TRANSFORMER, subset_size=len(feeds),
-    )  # fmt: skip
+    with redirect_stdout(io.StringIO()):  # its progress bars; results of ours go there
+        quantized = nncf.quantize(
+            openvino.Core().read_model(source), nncf.Dataset([dict(feed) for feed in feeds]),
+            model_type=nncf.ModelType.TRANSFORMER, subset_size=len(feeds),
+        )  # fmt: skip
     openvino.save_model(quantized, target, compress_to_fp16=False)
