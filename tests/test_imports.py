@@ -27,9 +27,10 @@ data.truth data.locks data.ragged data.cuts data.tokenizer data.truncation data.
 data.shots data.label_options data.recast data.shingles data.overlap data.mixture data.rows data.matrices data.batches
 modeling.rows modeling.dropout modeling.deberta modeling.encoder modeling.scoring modeling.head_table modeling.heads
 modeling.model modeling.warm_start modeling.lineage
-evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
-evaluation.scoring evaluation.evaluator evaluation.table evaluation.across evaluation.transfer_report
-evaluation.transfer_table
+evaluation.spans evaluation.metrics evaluation.predictions evaluation.statistics evaluation.intervals
+evaluation.baselines evaluation.tfidf evaluation.report evaluation.paired evaluation.comparison evaluation.routes
+evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.engine evaluation.table evaluation.across
+evaluation.transfer_report evaluation.transfer_table
 training.optimizer training.checkpoint training.run_folder training.ranks training.health training.gradients
 training.prefetch training.signals training.watch training.loop training.plan training.building training.steps
 training.trackers training.trainer
@@ -37,9 +38,10 @@ inference.inputs inference.prepared_rows inference.export inference.label_sets i
 inference.zero_shot inference.one_pass inference.classifying inference.streaming inference.predictor inference.features
 inference.probing inference.finetuning inference.blind inference.measuring inference.choosing
 reporting.task_list reporting.card reporting.finetuned
-listing showing checking overlapping proposing own_data workflows tuning transferring planning quickstart
-commands.options commands.printing commands.catalog commands.runs commands.models commands.adapting commands.zero_shot
-cli
+listing showing checking overlapping proposing own_data own_rows workflows tuning transferring planning subject
+evaluating quickstart
+commands.options commands.printing commands.catalog commands.runs commands.evaluation commands.models commands.adapting
+commands.zero_shot cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}
@@ -146,6 +148,9 @@ def test_rooms_are_empty_at_the_door() -> None:
             "checking",
             "overlapping",
             "workflows",
+            "own_rows",
+            "subject",
+            "evaluating",
             "quickstart",
             "__main__",
         )

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -106,7 +106,9 @@ class Blind:
         names = self.labels()
         assert names is not None
         if way == "pairs" or way == "one-pass":
-            return own_logits(self.start, self.texts(), names, way=way, multi_label=self.store.kind == "multilabel")
+            return own_logits(
+                self.start, self.texts(), names, way=cast(Way, way), multi_label=self.store.kind == "multilabel"
+            )
         said = [TEMPLATE.replace("{}", name) for name in names] if way == "similarity, sentence" else list(names)
         cosines = self._text_vectors(features) @ _unit(self._vectors(said)).T
         return np.asarray(SHARPNESS * (cosines - (0.5 if self.store.kind == "multilabel" else 0.0)))
