@@ -25,11 +25,10 @@ from taskloom.inference.label_sets import TEMPLATE, label_sets, templates
 from taskloom.inference.opening import open_network
 from taskloom.inference.pieces import LONG, Long, Reading
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
-from taskloom.inference.scorers import MarkScorer, PairScorer, torch_mark_scorer, torch_scorer
+from taskloom.inference.scorers import MarkScorer, PairScorer, torch_scorers
 from taskloom.modeling import model as modeling
 from taskloom.modeling.encoder import choose_autocast, choose_device
 from taskloom.modeling.head_table import Head
-from taskloom.modeling.scoring import scoring_encoder
 
 Array = NDArray[Any]
 
@@ -221,11 +220,7 @@ class Model:
         """Return the scorers of the model's heads, kept as long as its weights do not change."""
         key = (how.use_task_embedding, *((value.data_ptr(), value._version) for value in self.network.parameters()))
         if self._kept is None or self._kept[0] != key:
-            entailment, one_pass = self.network.table.zero_shot(), self.network.table.one_pass()
-            encoder = scoring_encoder(self.network.encoder, dtype=how.autocast or torch.float32)
-            pairs = torch_scorer(self.network, entailment, how, encoder=encoder) if entailment else None
-            marks = torch_mark_scorer(self.network, one_pass, how, encoder=encoder) if one_pass else None
-            self._kept = key, pairs, marks
+            self._kept = key, *torch_scorers(self.network, how)
         return self._kept[1:]
 
     def _answering(self, use_task_embedding: bool) -> Answering:
