@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from taskloom.commands import catalog, models, runs
+from taskloom.commands import catalog, models, runs, serving
 from taskloom.errors import TaskloomError
 
 COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (models.export, "taskloom export runs/first exported --head glue/rte"),
     (models.classify, "echo 'The oven broke' | taskloom classify runs/first --labels kitchen,garden"),
     (models.predict, "taskloom predict runs/first texts.csv --task glue/rte"),
+    (serving.serve, "taskloom serve runs/first --port 8000"),
     (runs.cache, "taskloom cache --clear"),
     (runs.quickstart, "taskloom quickstart"),
 )
