@@ -36,7 +36,7 @@ training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.one_pass inference.predictor
 reporting.task_list reporting.card
 serving.settings serving.batching serving.works serving.bodies serving.measures serving.guard serving.known_tasks
-serving.asking serving.app serving.server
+serving.asking serving.description serving.app serving.server
 listing showing checking overlapping proposing workflows planning quickstart
 commands.options commands.printing commands.catalog commands.runs commands.models commands.serving cli
 """.split()

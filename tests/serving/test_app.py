@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from made_server import client
 
 from taskloom.inference.predictor import Model
 from taskloom.serving.app import make_app
+from taskloom.serving.settings import Settings
+from taskloom.serving.works import PredictWork
 
 TEXTS = ["a bee sang", "the big red car"]
 LABELS = ["music", "cars", "food"]
@@ -201,11 +204,11 @@ def test_limits(served_model: Model) -> None:
 
 def test_one_request_too_many_is_told_when_to_come_again(served_model: Model) -> None:
     """With a line of one, of many requests at a time some are answered and the others get 429 with Retry-After."""
-    import httpx
+    import httpx2
 
-    async def ask() -> list[httpx.Response]:
-        transport = httpx.ASGITransport(make_app_with_line_of_one(served_model))
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+    async def ask() -> list[httpx2.Response]:
+        transport = httpx2.ASGITransport(make_app(served_model, Settings(max_queued=1)))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://here") as http:
             body = {"texts": ["a bee"] * 50, "labels": LABELS}
             return await asyncio.gather(*(http.post("/classify", json=body) for _ in range(12)))
 
@@ -215,65 +218,55 @@ def test_one_request_too_many_is_told_when_to_come_again(served_model: Model) ->
     assert all(int(one.headers["retry-after"]) >= 1 for one in answers if one.status_code == 429)
 
 
-def make_app_with_line_of_one(model: Model) -> Any:
-    """Return an application in which only one request may wait."""
-    from taskloom.serving.settings import Settings
-
-    return make_app(model, Settings(max_queued=1))
-
-
 def test_who_hangs_up_leaves_the_line(served_model: Model) -> None:
     """A request whose client goes away while it waits is never computed, and is counted."""
     app = make_app(served_model)
     line = app.state.service.batcher
-    body = json.dumps({"texts": ["a"], "labels": ["b"]}).encode()
+    begun, held = threading.Event(), threading.Event()
+
+    def compute(_work: Any, rows: list[Any]) -> list[Any]:
+        begun.set()
+        assert held.wait(30)
+        return rows
 
     async def hang_up() -> int:
-        import threading
-
-        held = threading.Event()
-        compute, line._compute = line._compute, lambda work, rows: (held.wait(30), compute(work, rows))[1]
-        first = asyncio.create_task(line.answer(Slow(), ["x"]))
-        while line.queued:
-            await asyncio.sleep(0.001)
+        line._compute = compute
+        first = asyncio.create_task(line.answer(PredictWork("made/nli@1", 0.5), [{"text": "first"}]))
+        assert await asyncio.to_thread(begun.wait, 30)
         left = asyncio.Event()
-        messages: list[dict[str, Any]] = [{"type": "http.request", "body": body}]
-
-        async def receive() -> dict[str, Any]:
-            if messages:
-                return messages.pop()
-            await left.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(_message: dict[str, Any]) -> None:
-            return None
-
-        headers = [(b"content-type", b"application/json")]
-        scope = {"type": "http", "method": "POST", "path": "/classify", "headers": headers, "query_string": b""}
-        request = asyncio.create_task(app(scope, receive, send))
-        while not line.queued:
+        request = asyncio.create_task(app(*asgi_call({"texts": ["a"], "labels": ["b"]}, left)))
+        while line.queued == 0:
             await asyncio.sleep(0.001)
         left.set()
         await request
         waiting = line.queued
         held.set()
-        await first
+        assert await first == [{"text": "first"}]
         return int(waiting)
-
-    class Slow:
-        name = "slow"
-
-        def cost(self, _row: Any) -> int:
-            return 1
-
-        def answers(self, _model: Model, rows: list[Any]) -> list[Any]:
-            return rows
 
     assert asyncio.run(hang_up()) == 0
     line.close()
     counted = app.state.service.measures.text().decode()
     assert "taskloom_gone_total 1.0" in counted
     assert 'work="classify"' not in counted
+
+
+def asgi_call(body: dict[str, Any], left: asyncio.Event) -> tuple[Any, Any, Any]:
+    """Return scope, receive and send of a request to /classify whose client goes away when `left` is set."""
+    messages = [{"type": "http.request", "body": json.dumps(body).encode()}]
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_message: dict[str, Any]) -> None:
+        return None
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/classify", "headers": headers, "query_string": b""}
+    return scope, receive, send
 
 
 def test_key_is_asked_for(served_model: Model) -> None:
@@ -330,6 +323,9 @@ def test_description_tells_limits_and_examples_work(http: Any) -> None:
     assert "1,000,000 bytes" in described["info"]["description"]
     assert set(described["paths"]) == {"/classify", "/predict/{task}", "/tasks", "/health", "/metrics"}
     schemas = described["components"]["schemas"]
+    assert schemas["ClassifyBody"]["properties"]["labels"]["maxItems"] == 200
+    examples = described["paths"]["/predict/{task}"]["post"]["parameters"][0]["examples"]
+    assert examples["multiple_choice"] == {"value": "made/choices"}
     for name in ("ClassifyBody", "HuggingFaceBody"):
         for example in schemas[name]["examples"]:
             assert http.post("/classify", json=example).status_code == 200

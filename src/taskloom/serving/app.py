@@ -22,6 +22,7 @@ from taskloom import __version__
 from taskloom.errors import UnknownTaskError, UserError
 from taskloom.evaluation.evaluator import place_of
 from taskloom.inference.predictor import Model
+from taskloom.serving import description
 from taskloom.serving.asking import asked, canonical_row, check_limits
 from taskloom.serving.batching import Batcher, QueueFull, Stopping, Work
 from taskloom.serving.bodies import (
@@ -84,6 +85,7 @@ def make_app(model: Model, settings: Settings | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        batcher.open()
         yield
         await asyncio.to_thread(batcher.close)
 
@@ -96,6 +98,7 @@ def make_app(model: Model, settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Guard, settings=settings, batcher=batcher, measures=measures)
     app.add_exception_handler(RequestValidationError, _misfit)
     app.add_exception_handler(StarletteHTTPException, _plain)
+    description.complete(app, settings, app.state.service.tasks)
     return app
 
 

@@ -115,6 +115,10 @@ class Batcher:
         with self._changed:
             return not self._line and not self._busy
 
+    def open(self) -> None:
+        """Take requests, again if it was closed."""
+        self.stopping = self._closed = False
+
     def refuse(self) -> None:
         """Take nothing new; what waits is still answered. Safe in a signal handler: it takes no lock."""
         self.stopping = True
@@ -143,6 +147,7 @@ class Batcher:
             job.told.cancel()
         if self._thread is not None:
             self._thread.join(wait)
+            self._thread = None
 
     def _enter(self, work: Work, rows: Sequence[Any]) -> Job:
         if self.stopping:
