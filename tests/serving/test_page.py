@@ -120,7 +120,7 @@ def test_tabs_and_task_search_by_keyboard(page: Any) -> None:
     """Arrows move between tabs; in the search arrows and Enter choose a task, whose fields follow its kind."""
     from selenium.webdriver.common.keys import Keys
 
-    one(page, "#tab-labels").send_keys(Keys.ARROW_RIGHT, Keys.TAB, "best of several")
+    one(page, "#tab-labels").send_keys(Keys.ARROW_RIGHT, Keys.TAB, "best of the")
     until(page, lambda: len(every(page, "[role=option]")) == 1)
     press(page, Keys.ARROW_DOWN)
     chosen = one(page, "#task-input").get_attribute("aria-activedescendant")

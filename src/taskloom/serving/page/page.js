@@ -5,9 +5,10 @@ const TEXTS_AT_ONCE = 16; // answers of many texts come in pieces, so that the f
 const OPTIONS_SHOWN = 60;
 const BARS_SHOWN = 8;
 const KEY = "taskloom-key";
-const KINDS = {
-  classification: "one label", multilabel: "several labels", regression: "a score",
-  multiple_choice: "best of several choices", token_classification: "a tag for each word",
+const KINDS = { // what is answered, and how many tasks do it
+  classification: ["one of", "choose one label"], multilabel: ["any of", "choose several labels"],
+  regression: ["a score", "give a score"], multiple_choice: ["best of the choices", "choose among given choices"],
+  token_classification: ["a tag for each word, of", "tag words"],
 };
 
 const $ = (id) => document.getElementById(id);
@@ -243,7 +244,7 @@ function onTaskKey(event) {
   }
 }
 
-const short = (task) => [KINDS[task.kind], task.labels.length ? plural(task.labels.length, "label") : null, task.family]
+const short = (task) => [[KINDS[task.kind][0], task.labels.length ? plural(task.labels.length, "label") : null].filter(Boolean).join(" "), task.family]
   .filter(Boolean).join(" · ");
 
 function facts(task) {
@@ -305,7 +306,7 @@ async function predict(event) {
 function drawModel(found) {
   const kinds = {};
   for (const task of found.tasks) kinds[task.kind] = (kinds[task.kind] ?? 0) + 1;
-  const counted = Object.entries(kinds).map(([kind, count]) => `${count} with ${KINDS[kind]}`).join(", ");
+  const counted = Object.entries(kinds).map(([kind, count]) => `${count} ${KINDS[kind][1]}`).join(", ");
   const zero = found.zero_shot ? `Labels given on the spot are answered by the head of ${found.zero_shot}.` : "It takes no labels given on the spot.";
   $("model-line").textContent = `${found.model}: one encoder, ${plural(found.tasks.length, "task")}`;
   $("model-about").replaceChildren(make("h2", {}, found.model),
@@ -351,7 +352,7 @@ async function start() {
   try {
     const found = await ask("tasks");
     state.tasks = found.tasks.map((task) => ({ ...task,
-      words: [task.id, task.kind, KINDS[task.kind], task.family, task.question, ...task.labels].join(" ").toLowerCase() }));
+      words: [task.id, task.kind, ...KINDS[task.kind], task.family, task.question, ...task.labels].join(" ").toLowerCase() }));
     drawModel(found);
     drawCards();
     $("task-count").textContent = `${plural(found.tasks.length, "task")} to choose from`;
