@@ -252,17 +252,8 @@ def sent_round(described: Any, address: str, *, seed: int, examples: int) -> lis
         words = [
             *(Path(sys.executable).parent / "schemathesis", "run", file, "--url", address),
             *("--phases", "examples,coverage,fuzzing", "--seed", str(seed), "--max-examples", str(examples)),
-            *(
-                "--request-timeout",
-                "120",
-                "--continue-on-failure",
-                "--suppress-health-check",
-                "all",
-                "--warnings",
-                "off",
-                "--checks",
-                CHECKS,
-            ),
+            *("--continue-on-failure", "--suppress-health-check", "all", "--warnings", "off", "--checks", CHECKS),
+            *("--request-timeout", "300"),
         ]
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     return [f"generated, seed {seed}: {done.stdout[-3000:]}{done.stderr[-1000:]}"] if done.returncode else []

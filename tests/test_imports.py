@@ -23,7 +23,7 @@ recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.gene
 recipes.facts recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
 recipes.columns recipes.propose
 data.hashing data.columns data.mirror data.files data.source data.splits data.canonical data.standardize data.truth
-data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.label_options
+data.locks data.ragged data.cuts data.tokenizer data.truncation data.arrays data.segments data.store data.label_options
 data.recast data.shingles data.overlap
 data.mixture data.rows data.matrices data.batches
 modeling.rows modeling.dropout modeling.deberta modeling.encoder modeling.head_table modeling.heads modeling.model
@@ -33,12 +33,14 @@ evaluation.scoring evaluation.evaluator evaluation.table
 training.optimizer training.checkpoint training.run_folder training.ranks training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer
-inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.one_pass inference.predictor
+inference.inputs inference.prepared_rows inference.export inference.label_sets inference.pieces inference.scorers
+inference.zero_shot inference.one_pass inference.classifying inference.predictor
 reporting.task_list reporting.card
-serving.settings serving.batching serving.works serving.bodies serving.measures serving.guard serving.known_tasks
+serving.settings serving.works serving.batching serving.bodies serving.measures serving.guard serving.known_tasks
 serving.asking serving.description serving.app serving.server
 listing showing checking overlapping proposing workflows planning quickstart
-commands.options commands.printing commands.catalog commands.runs commands.models commands.serving cli
+commands.options commands.printing commands.catalog commands.runs commands.models commands.zero_shot
+commands.serving cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}

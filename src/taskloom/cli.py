@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from taskloom.commands import catalog, models, runs, serving
+from taskloom.commands import catalog, models, runs, serving, zero_shot
 from taskloom.errors import TaskloomError
 
 COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
@@ -26,7 +26,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (runs.train, "taskloom train run.toml training.steps=200"),
     (runs.evaluate, "taskloom evaluate runs/first --split test --tasks 'glue/*'"),
     (models.export, "taskloom export runs/first exported --head glue/rte"),
-    (models.classify, "echo 'The oven broke' | taskloom classify runs/first --labels kitchen,garden"),
+    (zero_shot.classify, "echo 'The oven broke' | taskloom classify runs/first --labels kitchen,garden"),
     (models.predict, "taskloom predict runs/first texts.csv --task glue/rte"),
     (serving.serve, "taskloom serve runs/first --port 8000"),
     (runs.cache, "taskloom cache --clear"),

@@ -29,6 +29,16 @@ def test_own_body_gets_what_classify_returns(http: Any, served_model: Model) -> 
     assert same(http.post("/classify", json=asked | {"texts": TEXTS[1]}).json()["results"], wanted[1:])
 
 
+def test_descriptions_and_none_of_these(http: Any, served_model: Model) -> None:
+    """Labels may be {name: description}, and with `none_below` answers have a label or null, as from the model."""
+    labels = {"music": "something that sounds", "cars": "what stands in a garage"}
+    wanted = served_model.classify(TEXTS, labels, none_below=0.99)
+    found = http.post("/classify", json={"texts": TEXTS, "labels": labels, "none_below": 0.99}).json()["results"]
+    assert same(found, wanted)
+    assert [one["label"] for one in found] == [one["label"] for one in wanted]
+    assert [one["fits"] for one in found] == pytest.approx([one["fits"] for one in wanted], abs=1e-5)
+
+
 def test_hugging_face_body_is_answered_in_its_form(http: Any, served_model: Model) -> None:
     """One text gives an object, a list a list, labels may be one string; numbers are those of the pipeline."""
     wanted = served_model.classify(TEXTS, LABELS)
@@ -133,11 +143,12 @@ def test_health_and_metrics(http: Any) -> None:
 
 
 MISTAKES = {
-    "no labels": ("/classify", {"texts": "a", "labels": []}, 422, "labels: List should have at least 1 item"),
+    "no labels": ("/classify", {"texts": "a", "labels": []}, 422, "labels: Value should have at least 1 item"),
     "only commas": ("/classify", {"inputs": "a", "parameters": {"candidate_labels": ", ,"}}, 422, "no labels"),
     "misspelled key": ("/classify", {"text": "a", "labels": ["b"]}, 422, "text: Extra inputs are not permitted"),
     "no gap": ("/classify", {"texts": "a", "labels": ["b"], "template": "x"}, 422, "must have one {}"),
     "long label": ("/classify", {"texts": "a", "labels": ["b " * 40]}, 422, "leaves no room for a text"),
+    "way without its head": ("/classify", {"texts": "a", "labels": ["b"], "way": "one-pass"}, 422, "no one-pass head"),
     "not a text": ("/classify", {"texts": [1], "labels": ["b"]}, 422, "texts.0: Input should be a valid string"),
     "unknown task": ("/predict/made/nly", {"rows": ["a"]}, 404, "Did you mean 'made/nli'"),
     "other version": ("/predict/made/nli@7", {"rows": ["a"]}, 404, "made/nli@1"),
@@ -323,7 +334,7 @@ def test_description_tells_limits_and_examples_work(http: Any) -> None:
     assert "1,000,000 bytes" in described["info"]["description"]
     assert set(described["paths"]) == {"/classify", "/predict/{task}", "/tasks", "/health", "/metrics"}
     schemas = described["components"]["schemas"]
-    assert schemas["ClassifyBody"]["properties"]["labels"]["maxItems"] == 200
+    assert schemas["ClassifyBody"]["properties"]["labels"]["anyOf"][0]["maxItems"] == 200
     examples = described["paths"]["/predict/{task}"]["post"]["parameters"][0]["examples"]
     assert examples["multiple_choice"] == {"value": "made/choices"}
     for name in ("ClassifyBody", "HuggingFaceBody"):

@@ -11,11 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from taskloom.data.tokenizer import Tokenizer
-from taskloom.errors import DataError, ModelError
+from taskloom.errors import DataError, ModelError, did_you_mean
 from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer, place_of
 from taskloom.evaluation.predictions import THRESHOLD, Predictions
-from taskloom.inference import zero_shot
+from taskloom.inference.classifying import Classifier, Question, Way
+from taskloom.inference.label_sets import TEMPLATE, label_sets, templates
+from taskloom.inference.pieces import LONG, Long, Reading
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
+from taskloom.inference.scorers import torch_mark_scorer, torch_scorer
 from taskloom.modeling import model as modeling
 from taskloom.modeling.encoder import choose_autocast, choose_device
 from taskloom.modeling.head_table import Head
@@ -94,41 +97,59 @@ class Model:
 
     @overload
     def classify(
-        self, texts: str, labels: Sequence[str] | str, *, multi_label: bool = ..., hypothesis_template: str = ...,
-        use_task_embedding: bool = ...,
+        self, texts: str, labels: Any, *, multi_label: bool = ...,
+        hypothesis_template: str | Sequence[str] = ..., use_task_embedding: bool = ..., way: Way = ...,
+        long: Long = ..., none_below: float | None = ...,
     ) -> dict[str, Any]: ...  # fmt: skip
 
     @overload
     def classify(
-        self, texts: list[str] | tuple[str, ...], labels: Sequence[str] | str, *, multi_label: bool = ...,
-        hypothesis_template: str = ..., use_task_embedding: bool = ...,
+        self, texts: list[str] | tuple[str, ...], labels: Any, *, multi_label: bool = ...,
+        hypothesis_template: str | Sequence[str] = ..., use_task_embedding: bool = ..., way: Way = ...,
+        long: Long = ..., none_below: float | None = ...,
     ) -> list[dict[str, Any]]: ...  # fmt: skip
 
     def classify(
         self,
         texts: str | list[str] | tuple[str, ...],
-        labels: Sequence[str] | str,
+        labels: Any,
         *,
         multi_label: bool = False,
-        hypothesis_template: str = zero_shot.TEMPLATE,
+        hypothesis_template: str | Sequence[str] = TEMPLATE,
         use_task_embedding: bool = False,
+        way: Way = "pairs",
+        long: Long = "truncate",
+        none_below: float | None = None,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Return {"sequence", "labels", "scores"} of each text, best label first; one string in, one dict out.
 
-        `labels` are any words, or one string of them separated by commas. With `multi_label` each label is judged by
-        itself. Same numbers as the Hugging Face zero-shot pipeline on the same folder. Raises ModelError when no
-        entailment task was trained, DataError for no labels or a template without a gap.
+        `labels` are any words, one string of them separated by commas, {name: description}, or a list of such with one
+        entry a text. With `multi_label` each label is judged by itself. Several templates are averaged. The default
+        way, pairs, gives the numbers of the Hugging Face zero-shot pipeline on the same folder; "one-pass" reads all
+        labels in one sequence, "both" averages the two, "auto" chooses by the number of labels. A text longer than the
+        model reads is cut, or with long="windows" read in pieces whose scores are averaged. With `none_below`, answers
+        have "label", which is None where "fits", the best label's probability by itself, is below it.
+        Raises ModelError without the head for the way, DataError for no labels or a template without a gap.
         """
-        found = zero_shot.classify(
-            self.network,
-            [texts] if isinstance(texts, str) else list(texts),
-            zero_shot.label_names(labels),
-            how=self._answering(use_task_embedding),
-            max_length=self.max_length,
-            multi_label=multi_label,
-            hypothesis_template=hypothesis_template,
+        given = [texts] if isinstance(texts, str) else list(texts)
+        question = Question(
+            way=way, templates=templates(hypothesis_template), multi_label=multi_label, none_below=none_below
         )
+        sets = label_sets(labels, len(given))
+        found, _ = self.classifier(use_task_embedding=use_task_embedding, long=long).answers(given, sets, question)
         return found[0] if isinstance(texts, str) else found
+
+    def classifier(self, *, use_task_embedding: bool = False, long: Long = "truncate") -> Classifier:
+        """Return what scores labels given on the spot, with the scorers of the heads that the model has."""
+        if long not in LONG:
+            raise DataError(f"Long texts can be read as {' or '.join(LONG)}, not {long!r}.{did_you_mean(long, LONG)}")
+        how = self._answering(use_task_embedding)
+        entailment, one_pass = self.network.table.zero_shot(), self.network.table.one_pass()
+        return Classifier(
+            pairs=torch_scorer(self.network, entailment, how) if entailment else None,
+            marks=torch_mark_scorer(self.network, one_pass, how) if one_pass else None,
+            reading=Reading(tokenizer=how.tokenizer, max_length=self.max_length, long=long),
+        )
 
     def _answering(self, use_task_embedding: bool) -> Answering:
         how = self._how

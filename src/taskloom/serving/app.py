@@ -24,7 +24,7 @@ from taskloom.evaluation.evaluator import place_of
 from taskloom.inference.predictor import Model
 from taskloom.serving import description
 from taskloom.serving.asking import asked, canonical_row, check_limits
-from taskloom.serving.batching import Batcher, QueueFull, Stopping, Work
+from taskloom.serving.batching import Batcher, QueueFull, Stopping
 from taskloom.serving.bodies import (
     FIELDS,
     AnyClassifyBody,
@@ -41,7 +41,7 @@ from taskloom.serving.guard import Guard
 from taskloom.serving.known_tasks import known_tasks
 from taskloom.serving.measures import Measures
 from taskloom.serving.settings import Settings
-from taskloom.serving.works import PredictWork
+from taskloom.serving.works import PredictWork, Work
 
 PAGE = Path(__file__).parent / "page"
 ABOUT = """Zero-shot classification with labels given on the spot, and answers of every trained task.
@@ -75,8 +75,8 @@ def make_app(model: Model, settings: Settings | None = None) -> FastAPI:
     """Return the application that serves `model`; the model computes in one thread of its own."""
     settings, measures = settings or Settings(), Measures()
 
-    def compute(work: Any, rows: list[Any]) -> Sequence[Any]:
-        return work.answers(model, rows)  # type: ignore[no-any-return]
+    def compute(work: Work, rows: list[Any]) -> list[Any]:
+        return work.answers(model, rows)
 
     batcher = Batcher(
         compute, most_queued=settings.max_queued, gather_seconds=settings.gather_ms / 1000, seen=measures.turn
@@ -120,8 +120,8 @@ async def classify(body: AnyClassifyBody, request: Request, service: Shared) -> 
     The body of the Hugging Face inference API is taken too, and answered as its zero-shot pipeline does: an object for
     one text, a list for several.
     """
-    texts, work = asked(body)
-    check_limits(service.settings, texts=len(texts), labels=len(work.labels))
+    texts, work = asked(service.model, body)
+    check_limits(service.settings, texts=len(texts), labels=len(work.labels.names))
     results = await _answers(service, request, work, texts)
     if isinstance(body, ClassifyBody):
         return JSONResponse({"results": results})

@@ -6,27 +6,39 @@ from typing import Any
 
 from fastapi import HTTPException
 
+from taskloom.data.label_options import MOST_OPTIONS
 from taskloom.errors import UserError
 from taskloom.inference.inputs import ROW_OF
-from taskloom.inference.zero_shot import TEMPLATE, label_names, make_hypotheses
+from taskloom.inference.label_sets import TEMPLATE, ask, label_set, templates
+from taskloom.inference.predictor import Model
 from taskloom.serving.bodies import ClassifyBody, HuggingFaceBody
 from taskloom.serving.settings import Settings
 from taskloom.serving.works import ClassifyWork
 
 
-def asked(body: ClassifyBody | HuggingFaceBody) -> tuple[list[str], ClassifyWork]:
-    """Return the texts and the work that a body in either form asks for."""
-    if isinstance(body, ClassifyBody):
-        given, labels, multi_label, template = body.texts, body.labels, body.multi_label, body.template
-    else:
-        asked = body.parameters
-        given, labels, multi_label = body.inputs, label_names(asked.candidate_labels), bool(asked.multi_label)
-        template = TEMPLATE if asked.hypothesis_template is None else asked.hypothesis_template
+def asked(model: Model, body: ClassifyBody | HuggingFaceBody) -> tuple[list[str], ClassifyWork]:
+    """Return the texts and the work that a body in either form asks for; HTTP 422 for what the model cannot do."""
+    own = body if isinstance(body, ClassifyBody) else _own_form(body)
     try:
-        make_hypotheses(labels, template)
+        labels = label_set(own.labels)
+        templates(own.template)
+        ways = model.classifier().ways(own.way, ask([labels]))
     except UserError as error:
         raise HTTPException(422, str(error)) from error
-    return [given] if isinstance(given, str) else given, ClassifyWork(tuple(labels), multi_label, template)
+    forwards = {"pairs": len(labels.names), "one-pass": -(-len(labels.names) // MOST_OPTIONS)}
+    work = ClassifyWork(
+        labels=labels, multi_label=own.multi_label, template=own.template, way=own.way, none_below=own.none_below,
+        forwards=sum(forwards[way] for way in ways),
+    )  # fmt: skip
+    return [own.texts] if isinstance(own.texts, str) else own.texts, work
+
+
+def _own_form(body: HuggingFaceBody) -> ClassifyBody:
+    given = body.parameters
+    return ClassifyBody.model_construct(
+        texts=body.inputs, labels=given.candidate_labels, multi_label=bool(given.multi_label),
+        template=TEMPLATE if given.hypothesis_template is None else given.hypothesis_template,
+    )  # fmt: skip
 
 
 def check_limits(settings: Settings, *, texts: int, labels: int) -> None:

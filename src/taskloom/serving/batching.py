@@ -13,20 +13,14 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from taskloom.serving.works import Work
 
 TURN = 256
 """Forwards that are computed before the next in line has its turn. With a 22M encoder on two cores that is 0.3 s."""
 LONGEST_RETRY = 60
-
-
-class Work(Hashable, Protocol):
-    """What is asked of the model; rows of equal works may be computed together."""
-
-    def cost(self, row: Any) -> int:
-        """Return the forwards that a row takes."""
-        ...
 
 
 Compute = Callable[[Any, list[Any]], Sequence[Any]]

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from taskloom.inference.zero_shot import TEMPLATE
+from taskloom.inference.classifying import Way
+from taskloom.inference.label_sets import TEMPLATE
 
 
 def _whole(text: str) -> str:
@@ -35,9 +36,15 @@ class ClassifyBody(_Body):
     )
 
     texts: Text | list[Text] = Field(description="A text, or a list of texts.")
-    labels: list[Label] = Field(min_length=1, description="Any words; the model need not have seen them.")
+    labels: list[Label] | dict[Label, Label] = Field(
+        min_length=1, description="Any words, or {name: description}; the model need not have seen them."
+    )
     multi_label: bool = Field(default=False, description="Judge each label by itself: several may fit, or none.")
     template: Label = Field(default=TEMPLATE, description="The hypothesis; {} stands for the label.")
+    way: Way = Field(default="pairs", description="Each label by itself, all in one pass, both averaged, or auto.")
+    none_below: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Answers get `label`, null where the best label's own probability is below this."
+    )
 
 
 class Parameters(_Body):
@@ -123,6 +130,8 @@ class Classified(BaseModel):
     sequence: str
     labels: list[str]
     scores: list[float]
+    label: str | None = Field(default=None, description="With none_below: the best label, or null for none of them.")
+    fits: float | None = Field(default=None, description="With none_below: the best label's probability by itself.")
 
 
 class ClassifyAnswer(BaseModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import FastAPI
 
 from taskloom.serving.bodies import TasksAnswer
@@ -17,7 +19,8 @@ def complete(app: FastAPI, settings: Settings, tasks: TasksAnswer) -> None:
     for several in (own["texts"], hugging_face["inputs"]):
         _array_of(several)["maxItems"] = settings.max_texts
     schemas["PredictBody"]["properties"]["rows"]["maxItems"] = settings.max_texts
-    for labels in (own["labels"], _array_of(candidates), schemas["ChoiceRow"]["properties"]["choices"]):
+    _of_type(own["labels"], "object")["maxProperties"] = settings.max_labels
+    for labels in (_array_of(own["labels"]), _array_of(candidates), schemas["ChoiceRow"]["properties"]["choices"]):
         labels["maxItems"] = settings.max_labels
     by_kind = {task.kind: task.id for task in reversed(tasks.tasks)}
     described["paths"]["/predict/{task}"]["post"]["parameters"][0]["examples"] = {
@@ -25,8 +28,11 @@ def complete(app: FastAPI, settings: Settings, tasks: TasksAnswer) -> None:
     }
 
 
-def _array_of(schema: dict[str, object]) -> dict[str, object]:
+def _array_of(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the part of "one or a list" that is the list."""
-    parts = schema["anyOf"]
-    assert isinstance(parts, list)
-    return next(part for part in parts if part["type"] == "array")  # type: ignore[no-any-return]
+    return _of_type(schema, "array")
+
+
+def _of_type(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(part for part in schema["anyOf"] if part["type"] == name)
+    return found

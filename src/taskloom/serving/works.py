@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from taskloom.inference.label_sets import LabelSet
 from taskloom.inference.predictor import Model
 
 
-@dataclass(frozen=True)
-class ClassifyWork:
-    """Texts with labels given on the spot; a row is a text, a forward a pair of text and label."""
+class Work(Protocol):
+    """What a request asks of the model."""
 
-    labels: tuple[str, ...]
+    name: str
+
+    def cost(self, row: Any) -> int:
+        """Return the forwards that a row takes."""
+        ...
+
+    def answers(self, model: Model, rows: list[Any]) -> list[Any]:
+        """Return the answer of each row."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyWork:
+    """Texts with labels given on the spot; a row is a text. `forwards` is what one text takes, by the way chosen."""
+
+    labels: LabelSet
     multi_label: bool
     template: str
+    way: Any
+    none_below: float | None
+    forwards: int
 
     name = "classify"
 
     def cost(self, _row: Any) -> int:
-        return len(self.labels)
+        return self.forwards
 
     def answers(self, model: Model, rows: list[Any]) -> list[Any]:
         """Return {"sequence", "labels", "scores"} of each text."""
-        return model.classify(rows, self.labels, multi_label=self.multi_label, hypothesis_template=self.template)
+        names, said = self.labels.names, self.labels.said
+        return model.classify(
+            rows, list(names) if names == said else dict(zip(names, said, strict=True)), multi_label=self.multi_label,
+            hypothesis_template=self.template, way=self.way, none_below=self.none_below,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
