@@ -7,8 +7,9 @@ clients:    256 clients at once, 8 requests each, of all kinds of work; statuses
 soak:       16 clients for `--minutes`; memory of the process after a tenth of the time and at the end; statuses.
 generated:  requests that schemathesis makes from the server's own description, right and wrong; counts by status.
 
-Without `--run` a 22M encoder with heads of random weights is served: the work is the same. Exits 1 when an answer was a
-5xx, memory grew by 5 % or more, or 64 clients were no faster than one. All four take about 15 minutes on two cores.
+Without `--run` a 22M encoder with heads of random weights is served: the work is the same. `generated`, where nothing
+is timed, is served by two narrow layers. Exits 1 when an answer was a 5xx, memory grew by 5 % or more, or 64 clients
+were no faster than one.
 """
 
 from __future__ import annotations
@@ -52,11 +53,12 @@ def main() -> int:
     parser.add_argument("--run", type=Path)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     faults: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        run = given.run or made_run(Path(folder) / "made")
         for part in given.parts:
+            run = given.run or made_run(Path(folder) / part, small=part == "generated")
             with served(run) as (process, address):
                 faults += measure(part, address, process, given)
     for fault in faults:
@@ -72,16 +74,18 @@ def measure(part: str, address: str, process: int, given: argparse.Namespace) ->
         return asyncio.run(clients(address))
     if part == "soak":
         return asyncio.run(soak(address, process, seconds=60 * given.minutes))
-    return generated(address, requests=given.requests)
+    return generated(address, requests=given.requests, seed=given.seed)
 
 
-def made_run(folder: Path) -> Path:
-    """Write a model with a head of each kind on the 22M encoder."""
+def made_run(folder: Path, *, small: bool) -> Path:
+    """Write a model with a head of each kind on the 22M encoder, or on one of two narrow layers."""
     from taskloom.modeling.encoder import Encoder, resolve_encoder
     from taskloom.modeling.head_table import HeadTable
     from taskloom.modeling.model import Model
 
     encoder = resolve_encoder("minilm")
+    if small:
+        encoder = narrow_encoder(encoder, folder / "encoder")
     heads = [
         {"task": f"made/{name}@1", "id": f"made/{name}", "kind": kind, "labels": labels, "key": name,
          "low": 1.0 if kind == "regression" else None, "high": 5.0 if kind == "regression" else None}
@@ -89,6 +93,18 @@ def made_run(folder: Path) -> Path:
     ]  # fmt: skip
     model = Model(Encoder.open(encoder), HeadTable.make(heads))
     model.save(folder / "model", tokenizer_folder=encoder, max_length=128, encoder_name="minilm")
+    return folder
+
+
+def narrow_encoder(tokenizer: Path, folder: Path) -> Path:
+    """Write a random BERT of two layers of width 64 with the tokenizer of another encoder; returns its folder."""
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    opened = AutoTokenizer.from_pretrained(str(tokenizer))
+    config = BertConfig(vocab_size=len(opened), hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
+                        intermediate_size=128, max_position_embeddings=130)  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    opened.save_pretrained(folder)
     return folder
 
 
@@ -226,7 +242,7 @@ def resident(process: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def generated(address: str, *, requests: int) -> list[str]:
+def generated(address: str, *, requests: int, seed: int) -> list[str]:
     """Send what schemathesis makes of the description, until so many requests were sent; count answers by status."""
     described = httpx2.get(f"{address}/openapi.json").json()
     tasks = [task["id"] for task in httpx2.get(f"{address}/tasks").json()["tasks"]]
@@ -236,7 +252,7 @@ def generated(address: str, *, requests: int) -> list[str]:
     rounds = 0
     while (sent := sum(answered(address).values())) < requests and not faults:
         rounds += 1
-        faults = sent_round(described, address, seed=rounds, examples=max(20, min(1000, (requests - sent) // 3)))
+        faults = sent_round(described, address, seed=seed + rounds, examples=max(20, min(1000, (requests - sent) // 3)))
     counts = answered(address)
     told = ", ".join(f"{count:,} times {status}" for status, count in sorted(counts.items()))
     print(f"generated: {sum(counts.values()):,} requests in {rounds} rounds: {told}")
