@@ -8,6 +8,9 @@ import threading
 from typing import Any
 
 import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+
 from made_server import client
 
 from taskloom.inference.predictor import Model

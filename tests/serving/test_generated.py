@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+
 from hypothesis import HealthCheck, Phase, given, settings
 
 from taskloom.inference.predictor import Model

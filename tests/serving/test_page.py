@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+
 from made_server import opened
 
 from browser import PHONE, complaints, resize
+from served import served
 from taskloom.inference.predictor import Model
 from taskloom.serving.app import make_app
-from taskloom.serving.server import Server, open_socket
 from taskloom.serving.settings import Settings
 
 
 @pytest.fixture(scope="module")
 def site(served_run: Path) -> Iterator[str]:
     """The address of a server in a thread of this process; it asks for no key."""
-    yield from _served(opened(served_run), Settings())
-
-
-def _served(model: Model, settings: Settings) -> Iterator[str]:
-    begun = threading.Event()
-    server = Server(make_app(model, settings), begun.set)
-    with open_socket("127.0.0.1", 0) as listening:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        assert begun.wait(30)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        server.should_exit = True
-        thread.join(30)
+    with served(make_app(opened(served_run))) as address:
+        yield f"http://{address}/"
 
 
 @pytest.fixture
@@ -252,8 +243,8 @@ def contrast(one: float, other: float) -> float:
 
 def test_key_is_asked_for_on_the_page(browser: Any, served_model: Model) -> None:
     """With a key set the page asks for it; a wrong one asks again, the right one opens the model."""
-    for site in _served(served_model, Settings(api_key="sesame")):
-        browser.get(site)
+    with served(make_app(served_model, Settings(api_key="sesame"))) as address:
+        browser.get(f"http://{address}/")
         until(browser, lambda: one(browser, "#key").is_displayed())
         one(browser, "#key").send_keys("wrong")
         one(browser, "#key-form button").click()

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+
 from made_server import process
 
 from taskloom import cli
