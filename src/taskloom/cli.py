@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from taskloom.commands import adapting, catalog, evaluation, models, runs, zero_shot
+from taskloom.commands import adapting, catalog, evaluation, models, runs, serving, zero_shot
 from taskloom.errors import TaskloomError
 
 COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
@@ -31,6 +31,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (models.export, "taskloom export runs/first exported --head glue/rte"),
     (zero_shot.classify, "echo 'The oven broke' | taskloom classify runs/first --labels kitchen,garden"),
     (models.predict, "taskloom predict runs/first texts.csv --task glue/rte"),
+    (serving.serve, "taskloom serve runs/first --port 8000"),
     (runs.cache, "taskloom cache --clear"),
     (runs.quickstart, "taskloom quickstart"),
 )
