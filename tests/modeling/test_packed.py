@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from made_batches import random_batch, table
+from made_batches import random_batch, table, take
 from taskloom.data.batches import MicroBatch, cut_evenly
 from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.packed import ARCHITECTURES, attend
@@ -59,10 +59,12 @@ def both(encoder: Encoder, batch: MicroBatch) -> list[tuple[torch.Tensor, torch.
 
 
 @pytest.mark.parametrize("padded", [True, False])
-def test_packed_numbers_are_the_padded_ones(encoder: Encoder, padded: bool) -> None:
-    """Features and every gradient are equal to rounding, with padding and without, words and choices included."""
+@pytest.mark.parametrize("tagging", [True, False])
+def test_packed_numbers_are_the_padded_ones(encoder: Encoder, padded: bool, tagging: bool) -> None:
+    """Features and every gradient are equal to rounding, with padding and without, with labelled words and without."""
     assert encoder.packs
-    one, other = both(encoder, random_batch(table(), padded=padded))
+    batch = random_batch(table(), padded=padded)
+    one, other = both(encoder, batch if tagging else take(batch, (batch.task < 7).nonzero()[:, 0]))
     torch.testing.assert_close(other[0], one[0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(other[1], one[1], rtol=1e-5, atol=1e-5)
     assert other[2].keys() == one[2].keys()
@@ -86,13 +88,15 @@ def test_what_does_not_pack(tmp_path: Path) -> None:
 def test_attention_and_its_gradient(tiny_bert: Path) -> None:
     """With dropout, the gradient written out is that of finite differences under the same random numbers."""
     layout = layout_of(random_batch(table(), examples=5))
-    joined = torch.randn(len(layout.flat), 3 * 4, dtype=torch.float64, requires_grad=True)
+    key, value, query = torch.randn(3, len(layout.flat), 4, dtype=torch.float64)
 
-    def seeded(values: torch.Tensor) -> torch.Tensor:
+    def seeded(*values: torch.Tensor) -> torch.Tensor:
         torch.manual_seed(3)
-        return attend(values, layout.blocks, heads=2, dropout=0.3)
+        each = len(values[0]) == len(values[1])
+        return attend(*values, layout.blocks, each=each, heads=2, dropout=0.3)
 
-    assert torch.autograd.gradcheck(seeded, (joined,))
+    for asked in (query, query[layout.firsts]):
+        assert torch.autograd.gradcheck(seeded, tuple(one.clone().requires_grad_() for one in (asked, key, value)))
 
 
 def test_every_token_has_one_place() -> None:
@@ -106,9 +110,10 @@ def test_every_token_has_one_place() -> None:
     assert (layout.blocks[0].start, layout.blocks[-1].end) == (0, real)
     assert len(layout.blocks) > 1
     ids = batch.input_ids.flatten()[layout.flat]
-    assert torch.equal(ids[layout.firsts], batch.input_ids[:, 0])
-    assert torch.equal(ids[layout.words], batch.input_ids[batch.word_sequence, batch.word_position])
-    assert torch.equal(layout.position[layout.words], batch.word_position)
+    words = layout.words[: layout.word_count]
+    assert torch.equal(ids[layout.firsts[layout.rank]], batch.input_ids[:, 0])
+    assert torch.equal(ids[words], batch.input_ids[batch.word_sequence, batch.word_position])
+    assert torch.equal(layout.position[words], batch.word_position)
 
 
 def test_padding_is_never_read(encoder: Encoder) -> None:

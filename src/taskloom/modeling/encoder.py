@@ -219,7 +219,8 @@ class Encoder(nn.Module):
 
         words = self._embed(input_ids.flatten()[layout.flat])
         if first_vector is not None:
-            words = words.index_put((layout.firsts,), first_vector.to(words.dtype), accumulate=True)
+            firsts = layout.firsts[layout.rank]
+            words = words.index_put((firsts,), first_vector.to(words.dtype), accumulate=True)
         types = token_type_ids.flatten()[layout.flat] if token_type_ids is not None and self.reads_types else None
         return packed_features(self.network, words, types, layout)
 

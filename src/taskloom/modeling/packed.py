@@ -2,9 +2,9 @@
 
 Everything but attention works on single tokens, so a micro-batch is one row of tokens of all its sequences, whatever
 their lengths, and a step needs few large matrix products instead of many small ones. Of the last layer only keys and
-values are needed everywhere: queries, output and feed-forward are computed where somebody reads the result, which is
-the first token of a sequence for all kinds but token classification (10 of 12 products of the layer, 14 % of those of a
-network of six). The numbers are those of transformers' own code up to rounding; the modules are its own, in their order.
+values are needed everywhere: the rest is computed where somebody reads the result, which is the first token of a
+sequence for all kinds but token classification (10 of 12 products of the layer, 14 % of those of a network of six). The
+numbers are those of transformers' own code up to rounding.
 
 For the architectures in `ARCHITECTURES`, on CPUs. Accelerators take the padded path, whose fused attention this loop
 over blocks would not beat.
@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from taskloom.modeling.dropout import LEVELS, kept
@@ -46,46 +45,57 @@ def packed_features(
     base = getattr(network, network.base_model_prefix)
     first = base.embeddings.padding_idx + 1 if network.config.model_type in FROM_PADDING else 0
     types = None if token_type_ids is None else token_type_ids[None]
-    hidden = base.embeddings(
-        inputs_embeds=words[None], token_type_ids=types, position_ids=layout.position[None] + first
-    )
+    places = layout.position[None] + first
+    hidden = base.embeddings(inputs_embeds=words[None], token_type_ids=types, position_ids=places)
     if hasattr(base, "embeddings_project"):
         hidden = base.embeddings_project(hidden)
     hidden, layers = hidden[0], base.encoder.layer
     for layer in layers[:-1]:
-        hidden = _layer(layer, hidden, layout, None)
-    hidden = _layer(layers[-1], hidden, layout, layout.read)
-    firsts, others = hidden.split([len(layout.firsts), len(layout.words)])
-    return _pooled(network, base, firsts[:, None]), others
+        hidden = _output(layer, _context(layer, hidden, hidden, layout), hidden)
+    firsts, others = _last_layer(layers[-1], hidden, layout)
+    has_pooler = getattr(base, "pooler", None) is not None
+    pooled = network.dropout(base.pooler(firsts[:, None])) if has_pooler else network.classifier(firsts[:, None])
+    return pooled[layout.rank], others[: layout.word_count]
 
 
-def _layer(layer: Any, hidden: Tensor, layout: Layout, read: Tensor | None) -> Tensor:
-    """Return the output of one layer (tokens, width), or of those tokens that `read` names (read, width)."""
+def _last_layer(layer: Any, hidden: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    """Return the last hidden states of the layout's `firsts` and `words`."""
+    firsts = hidden[layout.firsts]
+    if not layout.word_count:
+        return _output(layer, _context(layer, firsts, hidden, layout), firsts), hidden[:0]
+    read = torch.cat([layout.firsts, layout.words])
+    context = _context(layer, hidden, hidden, layout)
+    found = _output(layer, context[read], hidden[read])
+    return found[: len(firsts)], found[len(firsts) :]
+
+
+def _context(layer: Any, asking: Tensor, hidden: Tensor, layout: Layout) -> Tensor:
+    """Return what `asking`, all tokens or the first ones, gather from all tokens of their sequences."""
     inner = layer.attention.self
-    parts = (inner.query, inner.key, inner.value)
-    weight, bias = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
-    joined = functional.linear(hidden, weight, bias)
     share = inner.dropout.p if inner.training else 0.0
-    context = attend(joined, layout.blocks, heads=inner.num_attention_heads, dropout=share)
-    if read is not None:
-        hidden, context = hidden[read], context[read]
+    heads = inner.num_attention_heads
+    found: Tensor = attend(
+        inner.query(asking), inner.key(hidden), inner.value(hidden), layout.blocks, each=asking is hidden, heads=heads,
+        dropout=share,
+    )  # fmt: skip
+    return found
+
+
+def _output(layer: Any, context: Tensor, hidden: Tensor) -> Tensor:
+    """Return a layer's output for some of its tokens (tokens, width)."""
     attended = layer.attention.output(context, hidden)
     found: Tensor = layer.output(layer.intermediate(attended), attended)
     return found
 
 
-def _pooled(network: Any, base: Any, firsts: Tensor) -> Tensor:
-    """Return what the architecture's own pooler makes of the first tokens (sequences, 1, width)."""
-    if getattr(base, "pooler", None) is not None:
-        pooled: Tensor = network.dropout(base.pooler(firsts))
-        return pooled
-    pooled = network.classifier(firsts)
-    return pooled
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, blocks: tuple[Block, ...], *, each: bool, heads: int, dropout: float
+) -> Tensor:
+    """Return the context (queries, width) of keys and values (tokens, width), all in the order of the blocks.
 
-
-def attend(joined: Tensor, blocks: tuple[Block, ...], *, heads: int, dropout: float) -> Tensor:
-    """Return the context (tokens, width) of queries, keys and values side by side (tokens, 3 x width)."""
-    found: Tensor = _Attention.apply(joined, blocks, heads, dropout)  # type: ignore[no-untyped-call]
+    There is a query for `each` token, or else one for each sequence.
+    """
+    found: Tensor = _Attention.apply(query, key, value, blocks, each, heads, dropout)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -93,14 +103,25 @@ class _Attention(torch.autograd.Function):
     """Written out, since autograd would add up a matrix of all tokens for each block."""
 
     @staticmethod
-    def forward(ctx: Any, joined: Tensor, blocks: tuple[Block, ...], heads: int, dropout: float) -> Tensor:
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        blocks: tuple[Block, ...],
+        each: bool,
+        heads: int,
+        dropout: float,
+    ) -> Tensor:
         zeros = round(dropout * LEVELS)
         ctx.blocks, ctx.heads, ctx.up = blocks, heads, LEVELS / (LEVELS - zeros)
-        context = _rows(joined, joined.shape[1] // 3, blocks)
+        ctx.queries, ctx.tokens, ctx.each_token = len(query), len(key), each
+        context = _blank(query, len(query), blocks, each)
         saved: list[Tensor] = []
         for block in blocks:
-            query, key, value = _split(joined, block, heads)
-            scores = query.mul_(query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+            asked = _split(query, block, heads, each) * (query.shape[1] // heads) ** -0.5
+            keys, values = _split(key, block, heads), _split(value, block, heads)
+            scores = asked @ keys.transpose(-1, -2)
             if block.visible is not None:
                 scores.masked_fill_(~block.visible[:, None, None], torch.finfo(scores.dtype).min)
             chances = scores.softmax(-1)
@@ -109,49 +130,55 @@ class _Attention(torch.autograd.Function):
                 stay = kept(chances.shape, zeros)
                 used = chances.mul(stay).mul_(ctx.up)
                 saved.append(stay)
-            _write(context, (used @ value).transpose(1, 2), block)
-            saved += [query, key, value, chances]
-        ctx.each = len(saved) // max(1, len(blocks))
+            _write(context, used @ values, block, each)
+            saved += [asked, keys, values, chances]
+        ctx.saved_each = len(saved) // len(blocks)
         ctx.save_for_backward(*saved)
         return context
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        given = gradients[0]
-        joined = _rows(given, 3 * given.shape[1], ctx.blocks)
-        for number, block in enumerate(ctx.blocks):
-            *stay, query, key, value, chances = ctx.saved_tensors[number * ctx.each : (number + 1) * ctx.each]
-            (to_context,) = _split(given, block, ctx.heads, parts=1)
-            if block.visible is not None:
-                to_context.masked_fill_(~block.visible[:, None, :, None], 0)  # what no token was made of
-            to_used = to_context @ value.transpose(-1, -2)
+        (given,), blocks, each = gradients, ctx.blocks, ctx.each_token
+        to_query = _blank(given, ctx.queries, blocks, each)
+        to_key, to_value = (_blank(given, ctx.tokens, blocks) for _ in range(2))
+        for number, block in enumerate(blocks):
+            mine = slice(number * ctx.saved_each, (number + 1) * ctx.saved_each)
+            *stay, asked, keys, values, chances = ctx.saved_tensors[mine]
+            to_context = _split(given, block, ctx.heads, each)
+            if each and block.visible is not None:
+                to_context.masked_fill_(~block.visible[:, None, :, None], 0)  # at these places there is no token
+            to_used = to_context @ values.transpose(-1, -2)
             used = chances
             for one in stay:
                 used = chances.mul(one).mul_(ctx.up)
                 to_used.mul_(one).mul_(ctx.up)
             to_scores = torch._softmax_backward_data(to_used, chances, -1, chances.dtype)
-            to_query = (to_scores @ key).mul_(query.shape[-1] ** -0.5)
-            parts = to_query, to_scores.transpose(-1, -2) @ query, used.transpose(-1, -2) @ to_context
-            _write(joined, torch.stack(parts, dim=2).permute(0, 3, 2, 1, 4), block)
-        return joined, None, None, None
+            _write(to_query, (to_scores @ keys).mul_(keys.shape[-1] ** -0.5), block, each)
+            _write(to_key, to_scores.transpose(-1, -2) @ asked, block)
+            _write(to_value, used.transpose(-1, -2) @ to_context, block)
+        return to_query, to_key, to_value, None, None, None, None
 
 
-def _rows(like: Tensor, width: int, blocks: tuple[Block, ...]) -> Tensor:
-    """Return a matrix (tokens, width) to be filled block by block, zero in the rows that belong to none."""
-    rows = like.new_empty(len(like), width)
-    rows[blocks[-1].end :] = 0
+def _blank(like: Tensor, count: int, blocks: tuple[Block, ...], each: bool = True) -> Tensor:
+    """Return a matrix (count, width of `like`) to be filled block by block, zero in the rows that belong to none."""
+    rows = like.new_empty(count, like.shape[1])
+    rows[blocks[-1].end if each else blocks[-1].last :] = 0
     return rows
 
 
-def _split(joined: Tensor, block: Block, heads: int, *, parts: int = 3) -> tuple[Tensor, ...]:
-    """Return the parts (sequences, heads, length, head width) of a block's rows (tokens, parts x width)."""
-    rows = joined[block.start : block.end] if block.spread is None else joined[block.spread]
-    each = rows.view(block.sequences, block.length, parts, heads, -1).permute(2, 0, 3, 1, 4).contiguous()
-    return each.unbind(0)
+def _split(rows: Tensor, block: Block, heads: int, each: bool = True) -> Tensor:
+    """Return a block's rows (tokens, width) as (sequences, heads, length, head width); one a sequence if not `each`."""
+    count = block.last - block.first
+    if not each:
+        return rows[block.first : block.last].view(count, heads, 1, -1)
+    mine = rows[block.start : block.end] if block.spread is None else rows[block.spread]
+    return mine.view(count, block.length, heads, -1).transpose(1, 2).contiguous()
 
 
-def _write(target: Tensor, padded: Tensor, block: Block) -> None:
-    """Write a block's (sequences, length, ...) to its tokens' rows of `target`."""
-    rows = padded.flatten(2) if padded.dim() > 2 else padded
-    rows = rows.flatten(0, 1)
-    target[block.start : block.end] = rows if block.places is None else rows[block.places]
+def _write(rows: Tensor, values: Tensor, block: Block, each: bool = True) -> None:
+    """Write a block's (sequences, heads, length, head width) to its rows (tokens, width)."""
+    if not each:
+        rows[block.first : block.last] = values.flatten(1)
+        return
+    joined = values.transpose(1, 2).flatten(2).flatten(0, 1)
+    rows[block.start : block.end] = joined if block.places is None else joined[block.places]

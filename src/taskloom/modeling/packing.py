@@ -23,22 +23,24 @@ STRETCH, SLACK = 1.15, 2
 """A block ends before a sequence longer than STRETCH times its shortest, plus SLACK tokens: more blocks are more calls,
 fewer are more padding."""
 ROUND = 64
-"""Tokens are rounded up to a multiple of this: the library compiles each matrix product for its shape, which takes 1 to
-4 ms, so shapes have to come again. It costs 1 % of the arithmetic at 2,600 tokens."""
+"""Tokens are rounded up to a multiple of this, and those that are read to one of half of it: the library compiles each
+matrix product for its shape, which takes 1 to 4 ms, so shapes have to come again. It costs 1 % of the arithmetic at
+2,600 tokens."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Neighboring sequences that attend together: the tokens from `start` to `end`, `sequences` of at most `length`.
+    """Neighboring sequences that attend together: `first` up to `last`, tokens `start` up to `end`, at most `length`.
 
     Where they differ in length, `spread` (sequences x length,) says which token stands at each place (any real one
     where there is none), `visible` (sequences, length) which places are tokens, and `places` (tokens,) where each token
     went; all three are None where nothing is padded.
     """
 
+    first: int
+    last: int
     start: int
     end: int
-    sequences: int
     length: int
     spread: Tensor | None = None
     visible: Tensor | None = None
@@ -50,20 +52,18 @@ class Layout:
     """A micro-batch as one row of tokens.
 
     `flat` (tokens,) is each token's place in the padded matrix, row after row; `position` (tokens,) its place in its
-    sequence; `firsts` (sequences,) and `words` (words,) are the tokens whose last hidden states are read. Behind the
-    real tokens stand copies of the first one, up to a multiple of ROUND, which belong to no block and are never read.
+    sequence. `firsts` and `words` are the tokens whose last hidden states are read: the first of each sequence, shortest
+    sequence foremost, and the labelled words. All four are rounded up with copies that belong to no block and are read by nobody.
+    `rank` (sequences,) is each sequence's place among `firsts`, and `word_count` how many words are real.
     """
 
     flat: Tensor
     position: Tensor
     firsts: Tensor
     words: Tensor
+    rank: Tensor
+    word_count: int
     blocks: tuple[Block, ...]
-
-    @property
-    def read(self) -> Tensor:
-        """The tokens whose last hidden states are read: the first of each sequence, then the labelled words."""
-        return torch.cat([self.firsts, self.words])
 
 
 def layout_of(batch: MicroBatch) -> Layout:
@@ -72,20 +72,28 @@ def layout_of(batch: MicroBatch) -> Layout:
     mask = batch.attention_mask
     sizes = np.full(count, width, np.int64) if mask is None else mask.sum(1).numpy()
     order = np.argsort(sizes, kind="stable")
-    starts = offsets_of(sizes[order])
-    position = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes[order])
-    first_of = np.empty(count, np.int64)
-    first_of[order] = starts[:-1]
-    spare = -len(position) % ROUND
-    flat = np.repeat(order * width, sizes[order]) + position
+    rank = np.empty(count, np.int64)
+    rank[order] = np.arange(count)
+    sizes = sizes[order]
+    starts = offsets_of(sizes)
+    position = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
+    words = starts[rank[batch.word_sequence.numpy()]] + batch.word_position.numpy()
     arrays = {
-        "flat": np.pad(flat, (0, spare), constant_values=flat[0]),
-        "position": np.pad(position, (0, spare)),
-        "firsts": first_of,
-        "words": first_of[batch.word_sequence.numpy()] + batch.word_position.numpy(),
+        "flat": _rounded(np.repeat(order * width, sizes) + position, ROUND),
+        "position": _rounded(position, ROUND),
+        "firsts": _rounded(starts[:-1], ROUND // 2),
+        "words": _rounded(words, ROUND // 2),
+        "rank": rank,
     }
-    blocks = tuple(_block(sizes[order], starts, first, last) for first, last in _cuts(sizes[order]))
-    return Layout(**{name: torch.from_numpy(values) for name, values in arrays.items()}, blocks=blocks)
+    blocks = tuple(_block(sizes, starts, first, last) for first, last in _cuts(sizes))
+    tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
+    return Layout(**tensors, word_count=len(words), blocks=blocks)
+
+
+def _rounded(values: Integers, multiple: int) -> Integers:
+    """Return values with copies of the first one behind them, up to a multiple."""
+    spare = -len(values) % multiple
+    return np.concatenate([values, np.full(spare, values[0] if len(values) else 0, np.int64)])
 
 
 def _cuts(sizes: Integers) -> Iterator[tuple[int, int]]:
@@ -99,7 +107,7 @@ def _cuts(sizes: Integers) -> Iterator[tuple[int, int]]:
 
 def _block(sizes: Integers, starts: Integers, first: int, last: int) -> Block:
     length, mine = int(sizes[last - 1]), sizes[first:last]
-    block = Block(int(starts[first]), int(starts[last]), last - first, length)
+    block = Block(first, last, int(starts[first]), int(starts[last]), length)
     if mine[0] == length:
         return block
     visible = np.arange(length) < mine[:, None]
