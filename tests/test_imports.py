@@ -18,7 +18,7 @@ import taskloom
 PACKAGE = Path(taskloom.__file__).parent
 
 ORDER = """
-errors progress toml config run_file
+errors executors progress toml config run_file
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.cautions
 recipes.facts recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
 recipes.columns recipes.propose

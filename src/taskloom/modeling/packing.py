@@ -52,8 +52,8 @@ class Layout:
     """A micro-batch as one row of tokens.
 
     `flat` (tokens,) is each token's place in the padded matrix, row after row; `position` (tokens,) its place in its
-    sequence. `firsts` and `words` are the tokens whose last hidden states are read: the first of each sequence, shortest
-    sequence foremost, and the labelled words. All four are rounded up with copies that belong to no block and are read by nobody.
+    sequence. `firsts` and `words` are the tokens whose last hidden states are read: of each sequence the first, from
+    the shortest on, and labelled words. All four are rounded up with copies that belong to no block and nobody reads.
     `rank` (sequences,) is each sequence's place among `firsts`, and `word_count` how many words are real.
     """
 
