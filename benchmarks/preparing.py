@@ -1,6 +1,6 @@
 """Preparing tasks: rows a second, bytes a row, memory; one process, several, and Ray, by turns.
 
-TASKLOOM_MIRROR=DIR python benchmarks/preparing.py [RUN.toml] [--repeats 3] [--workers 1 2] [--ray] [--rows 50000 400000]
+TASKLOOM_MIRROR=DIR python benchmarks/preparing.py [RUN.toml] [--repeats 3] [--workers 1 2] [--ray] [--kill]
 
 Each measurement is the whole command `taskloom prepare RUN.toml`, start-up included, into a new cache; "again" is the
 same command when all is prepared. Memory is that of the largest process. --rows are sizes of one made task, whose
@@ -68,7 +68,7 @@ def made(folder: Path, rows: int) -> Path:
             file.write(f"{row} {' '.join(generator.choices(words, k=60))},{'yes' if row % 2 else 'no'}\n")
     path = folder / f"{rows}.toml"
     path.write_text(
-        'encoder = "minilm"\n[data]\ntasks = []\nmax_rows = 1000000000\ndrop_overlap = false\n[[task]]\nid = "own/made"\n'
+        'encoder = "minilm"\n[data]\ntasks = []\nmax_rows = 1000000000\n[[task]]\nid = "own/made"\n'
         f'files = {{ train = "{rows}.csv" }}\nkind = "classification"\ntext = "text"\nlabel = "label"\n',
         encoding="utf-8",
     )
@@ -116,8 +116,8 @@ def main() -> None:
                 whole = whole or content(cache)
                 assert content(cache) == whole, "not the same bytes"
                 times.setdefault(way, []).append(seconds)
-                print(f"{way}: {rows:,} rows in {seconds:.1f} s = {rows / seconds:,.0f} rows/s, {size / rows:.0f} bytes "
-                      f"a row, {memory:.2f} GB; again {again:.1f} s", flush=True)  # fmt: skip
+                print(f"{way}: {rows:,} rows in {seconds:.1f} s = {rows / seconds:,.0f} rows/s, "
+                      f"{size / rows:.0f} bytes a row, {memory:.2f} GB; again {again:.1f} s", flush=True)  # fmt: skip
         for way, seconds_of_all in times.items():
             print(f"median {way}: {statistics.median(seconds_of_all):.1f} s")
         if given.kill:
@@ -126,10 +126,10 @@ def main() -> None:
                 same = content(folder / f"killed {way}") == whole
                 print(f"{way}: killed {kills} times, then whole; the same bytes: {same}", flush=True)
         for rows in given.rows:
-            seconds, memory = prepare(made(folder, rows), folder / f"made-{rows}", "data.workers=1")
+            seconds, memory = prepare(made(folder, rows), folder / f"made-{rows}", *options)
             found, size = sizes(folder / f"made-{rows}")
-            print(f"one task of {rows:,} rows: {seconds:.1f} s = {found / seconds:,.0f} rows/s, {size / found:.0f} bytes a "
-                  f"row, {memory:.2f} GB", flush=True)  # fmt: skip
+            print(f"one task of {rows:,} rows: {seconds:.1f} s = {found / seconds:,.0f} rows/s, "
+                  f"{size / found:.0f} bytes a row, {memory:.2f} GB", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
