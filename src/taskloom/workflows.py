@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import RunConfig
 from taskloom.errors import ConfigError, ModelError, RecastError, SourceError, UserError
+from taskloom.executors import each_done
 from taskloom.progress import Progress
 from taskloom.recipes.held_out import held_out_tasks, is_held_out
 from taskloom.recipes.own import own_recasts, own_task
@@ -123,26 +125,27 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     With `to_train` and `data.drop_overlap`, train rows that stand in evaluated rows are found and left out.
     """
     from taskloom.data.store import cache_folder
-    from taskloom.data.tokenizer import Tokenizer
     from taskloom.modeling.encoder import resolve_encoder
 
     progress = progress or Progress()
     selection = choose(config)
     for task_id in selection.excluded_by_name:
         progress.say(left_out_by_name(task_id))
-    tokenizer = Tokenizer.open(resolve_encoder(config.encoder))
-    cache = cache_folder(config.data.cache)
-    done: list[tuple[Task, TaskStore]] = []
-    failed: list[Failure] = []
+    encoder = resolve_encoder(config.encoder)
+    cache = cache_folder(config.data.cache).absolute()
+    found: dict[int, TaskStore | UserError] = {}
+    work = partial(_store_or_error, config=config, encoder=encoder, cache=cache)
     with progress.bar("preparing tasks", len(selection.tasks)) as bar:
-        for task in selection.tasks:
-            try:
-                done.append((task, prepare_task(task, config, tokenizer, cache)))
-            except UserError as error:
-                if config.data.on_error == "stop" and not isinstance(error, RecastError):
-                    raise  # labels without words are no fault of the data: the task itself is trained
-                failed.append(Failure(task.id, str(error)))
-            bar.advance(note=task.id)
+        for place, result in each_done(
+            work, selection.tasks, workers=config.data.workers, executor=config.data.executor
+        ):
+            if isinstance(result, UserError) and config.data.on_error == "stop" and not isinstance(result, RecastError):
+                raise result  # labels without words are no fault of the data: the task itself is trained
+            found[place] = result
+            bar.advance(note=selection.tasks[place].id)
+    results = [(task, found[place]) for place, task in enumerate(selection.tasks)]
+    done = [(task, store) for task, store in results if not isinstance(store, UserError)]
+    failed = [Failure(task.id, str(error)) for task, error in results if isinstance(error, UserError)]
     for failure in failed:
         progress.say(f"{failure.task} cannot be used: {failure.reason}")
     if not done:
@@ -151,6 +154,24 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     return (
         _without_overlap(preparation, config, cache, progress) if to_train and config.data.drop_overlap else preparation
     )
+
+
+def _store_or_error(task: Task, *, config: RunConfig, encoder: Path, cache: Path) -> TaskStore | UserError:
+    """Return the store of one task, or what is wrong with it; runs in any process."""
+    try:
+        described = encoder / "tokenizer.json"
+        changed = described.stat().st_mtime_ns if described.is_file() else 0
+        return prepare_task(task, config, _tokenizer(encoder, changed), cache)
+    except UserError as error:
+        return error
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(encoder: Path, _changed: int) -> Tokenizer:
+    """Return an encoder's tokenizer, opened once a process: that takes longer than preparing a small task."""
+    from taskloom.data.tokenizer import Tokenizer
+
+    return Tokenizer.open(encoder)
 
 
 def _without_overlap(preparation: Preparation, config: RunConfig, cache: Path, progress: Progress) -> Preparation:
