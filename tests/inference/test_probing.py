@@ -30,9 +30,7 @@ def how(folder: Path) -> Answering:
 
 
 @pytest.mark.parametrize("name", list(KINDS))
-def test_head_on_features_answers_as_the_model_does(
-    name: str, tiny_bert: Path, stores: dict[str, TaskStore]
-) -> None:
+def test_head_on_features_answers_as_the_model_does(name: str, tiny_bert: Path, stores: dict[str, TaskStore]) -> None:
     """The features of rows with a head's rows on top give the very answers of the model, whatever the kind."""
     model, store = made_model(tiny_bert, names=(name,)).eval(), stores[name]
     places = np.arange(3, len(store.splits["validation"]))
