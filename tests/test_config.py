@@ -21,7 +21,7 @@ training.layer_decay training.schedule training.warmup_steps training.weight_dec
 training.label_smoothing training.class_weights training.precision training.device training.compile training.pool_steps
 training.tokens_per_micro_batch training.min_micro_batches training.max_choices training.skip_spikes
 training.evaluate_every training.save_every training.early_stop training.best_checkpoint training.keep_checkpoints
-evaluation.max_rows
+evaluation.max_rows evaluation.without_embedding evaluation.baselines
 output.folder output.track
 """.split()
 

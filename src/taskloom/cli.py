@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from taskloom.commands import adapting, catalog, models, runs
+from taskloom.commands import adapting, catalog, evaluation, models, runs
 from taskloom.errors import TaskloomError
 
 COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
@@ -24,7 +24,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (catalog.overlap, "taskloom overlap run.toml --against 'mmlu/*'"),
     (runs.prepare, "taskloom prepare run.toml data.max_rows=1000"),
     (runs.train, "taskloom train run.toml training.steps=200"),
-    (runs.evaluate, "taskloom evaluate runs/first --split test --tasks 'glue/*'"),
+    (evaluation.evaluate, "taskloom evaluate runs/first --split test --tasks 'glue/*'"),
     (adapting.finetune, "taskloom finetune runs/first --task glue/rte --shots 16 --seeds 5"),
     (adapting.transfer, "taskloom transfer runs/first minilm --tasks held-out --shots 16,64 --output transfer"),
     (models.export, "taskloom export runs/first exported --head glue/rte"),
