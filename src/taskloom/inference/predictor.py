@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError, did_you_mean
-from taskloom.evaluation.calibration import read_temperatures, scaled
+from taskloom.evaluation.calibration import scaled
 from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer
 from taskloom.evaluation.predictions import THRESHOLD, Predictions
 from taskloom.evaluation.routes import place_of
@@ -208,6 +208,7 @@ class Model:
             return answers
         scores = scaled(answers.scores, temperature, kind=answers.kind, offsets=answers.offsets)
         return dataclasses.replace(answers, scores=scores)
+
     def classifier(self, *, use_task_embedding: bool = False, long: Long = "truncate") -> Classifier:
         """Return what scores labels given on the spot, with the scorers of the heads that the model has."""
         if long not in LONG:

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from taskloom import __version__
 from taskloom.errors import UnknownTaskError, UserError
-from taskloom.evaluation.evaluator import place_of
+from taskloom.evaluation.routes import place_of
 from taskloom.inference.predictor import Model
 from taskloom.serving import description
 from taskloom.serving.asking import asked, canonical_row, check_limits
