@@ -50,12 +50,15 @@ class Mean:
 
 
 def read_cells(path: Path) -> tuple[Cell, ...]:
-    """Return the measurements in a file; raises DataError without a file, or with the first line that is none."""
+    """Return the measurements in a file; raises DataError without a file, or with the first line that is none.
+
+    A last line without its end is that of a process that was killed or still writes, and is passed over.
+    """
     if not path.is_file():
         raise DataError(f"There is no {path}. Give the transfer.jsonl that `taskloom transfer` wrote.")
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
+        if line.strip() and line.endswith("\n"):
             try:
                 found.append(_cell(json.loads(line)))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
