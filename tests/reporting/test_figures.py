@@ -104,6 +104,7 @@ def test_transfer_means_are_over_common_tasks_and_intervals_over_seeds(tmp_path:
     path.write_text("\n".join(map(json.dumps, lines)) + "\n\n", encoding="utf-8")
     first, second = means(read_cells(path))["probe"]["16"]
     assert (first.mean, first.tasks, first.seeds) == (pytest.approx(0.6), 1, 2)
+    assert (first.wins, first.losses) == (None, None)
     assert first.interval is not None
     assert first.interval[1] - first.mean == pytest.approx(12.706 * np.std([0.5, 0.7], ddof=1) / 2**0.5, rel=1e-3)
     assert (second.wins, second.losses) == (1, 0)

@@ -38,6 +38,6 @@ def _chart(method: str, by_shots: dict[str, tuple[Mean, ...]], models: Sequence[
 def _row(method: str, shots: str, one: Mean) -> dict[str, Any]:
     return {
         "method": method, "shots": shots, "model": one.model, "mean": one.mean, "seeds": one.seeds, "tasks": one.tasks,
-        "wins": one.wins, "losses": one.losses,
+        "wins": "–" if one.wins is None else one.wins, "losses": "–" if one.losses is None else one.losses,
         "bounds": f"{one.interval[0]:.3f} to {one.interval[1]:.3f}" if one.interval else "–",
     }  # fmt: skip
