@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError, did_you_mean
-from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer, place_of
+from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer
 from taskloom.evaluation.predictions import THRESHOLD, Predictions
+from taskloom.evaluation.routes import place_of
 from taskloom.inference.classifying import Classifier, Question, Way
 from taskloom.inference.label_sets import TEMPLATE, label_sets, templates
 from taskloom.inference.pieces import LONG, Long, Reading
@@ -76,7 +77,7 @@ class Model:
         {"label": position, "scores": [p, ...]}; tags: {"labels": [a tag a word]}.
         Raises UnknownTaskError for a task it was not trained on, DataError for a row that does not fit.
         """
-        head = self.heads[place_of(self.network, task)]
+        head = self.heads[place_of(self.network.table, task)]
         if isinstance(rows, str):
             raise DataError(f"predict takes a list of rows, not one string. Type [{rows[:40]!r}].")
         given = prepare_rows(list(rows), head, self._how.tokenizer, max_length=self.max_length)

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from taskloom.data.hub import can_reach_hub
 from taskloom.errors import ModelError, did_you_mean
 from taskloom.modeling.dropout import replace_dropout
 from taskloom.modeling.rows import gather_rows
@@ -69,7 +70,7 @@ def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
+        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES), local_files_only=not can_reach_hub()))
     except Exception as error:  # huggingface_hub raises a dozen classes without a common base for "not to be had"
         hint = did_you_mean(name, [OFFLINE_ENCODER])
         raise ModelError(
