@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_models import MAX_LENGTH, made_model, made_store, made_task
 
+from made_models import MAX_LENGTH, made_model, made_store, made_task
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.inference.finetuning import Settings, Start, Tuned, fine_score, fine_tune, open_start, report_on

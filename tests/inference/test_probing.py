@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_models import KINDS, MAX_LENGTH, made_model, made_store, made_task
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from made_models import KINDS, MAX_LENGTH, made_model, made_store, made_task
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.evaluation.evaluator import Answering, answer
