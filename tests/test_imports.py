@@ -31,12 +31,13 @@ modeling.warm_start modeling.lineage
 evaluation.spans evaluation.metrics evaluation.predictions evaluation.statistics evaluation.intervals
 evaluation.baselines evaluation.tfidf evaluation.report evaluation.paired evaluation.comparison evaluation.routes
 evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.engine evaluation.table
-evaluation.across evaluation.transfer_report evaluation.transfer_table
+evaluation.across evaluation.transfer_report evaluation.transfer_table evaluation.protocol
 training.optimizer training.checkpoint training.run_folder training.ranks training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.one_pass inference.predictor
-inference.features inference.probing inference.finetuning inference.blind inference.measuring inference.choosing
+inference.features inference.probing inference.start inference.finetuning inference.blind inference.measuring
+inference.choosing inference.measurements
 reporting.task_list reporting.card reporting.finetuned
 listing showing checking overlapping proposing own_rows own_data workflows tuning transferring planning subject
 evaluating quickstart

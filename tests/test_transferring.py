@@ -8,18 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_models import MAX_LENGTH, made_model
 
-from taskloom import cli, transferring
+from made_models import MAX_LENGTH, made_model
+from taskloom import cli
 from taskloom.errors import ConfigError, DataError
+from taskloom.evaluation.protocol import Protocol, parse_methods, parse_shots
 from taskloom.evaluation.transfer_report import Cell, TransferReport
-from taskloom.inference import measuring
+from taskloom.inference import measurements, measuring
 from taskloom.inference.choosing import advantages, best_setting, best_way, reported_rows, selection_rows
-from taskloom.inference.finetuning import Settings, Start, open_start
+from taskloom.inference.finetuning import Settings
 from taskloom.inference.measuring import Bench, ProbeSetting, TuneSetting
+from taskloom.inference.start import Start, open_start
 from taskloom.overlapping import touched_rows
 from taskloom.recipes.select import get_task
-from taskloom.transferring import Protocol, parse_methods, parse_shots, transfer
+from taskloom.transferring import transfer
 from taskloom.tuning import prepare_for
 from taskloom.workflows import rows_of
 
@@ -29,7 +31,7 @@ SMALL = Protocol(tasks=("builtin/agreement", "builtin/number_choice"), shots=(2,
 @pytest.fixture(autouse=True)
 def _few_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two settings of each method and three steps, so that a measurement takes a moment."""
-    quick = Settings(least_steps=3, most_steps=3, batch_size=4, precision="fp32")
+    quick = Settings(least_steps=3, most_steps=3, batch_size=4)
     monkeypatch.setattr(measuring, "PROBES", (ProbeSetting("own", 0.1), ProbeSetting("mean", 0.1)))
     turned = dataclasses.replace(quick, pooling="mean")
     monkeypatch.setattr(measuring, "TUNINGS", (TuneSetting(quick), TuneSetting(turned)))
@@ -58,6 +60,7 @@ def test_a_run_is_measured_once_and_compared(
     models = [str(trained), str(tiny_bert)]
     first = transfer(models, dataclasses.replace(SMALL, seen=True), output=tmp_path, device="cpu")
     found = lines(tmp_path)
+    assert {line["method"] for line in found} >= {"probe", "finetune", "zero-shot", "zero-shot/similarity"}
     assert len({Cell.model_validate(line).key for line in found}) == len(found)
     by_method = {method: [line for line in found if line["method"] == method] for method in ("probe", "finetune")}
     assert [len(some) for some in by_method.values()] == [8, 8]  # 2 models, 2 tasks, 2 seeds
@@ -113,7 +116,7 @@ def start(tiny_bert: Path) -> Start:
 def test_selection_and_report_share_no_row(shots: int, start: Start) -> None:
     """Rows that settings are chosen on are train rows; no reported shot is among them, and none is scored twice."""
     task = get_task("builtin/agreement")
-    store = prepare_for(task, start, max_length=40)
+    store = prepare_for(task, start)
     chosen = selection_rows(store, task.id, shots)
     assert (chosen.split, set(chosen.learn) & set(chosen.score)) == ("train", set())
     for seed in range(3):
@@ -127,7 +130,7 @@ def test_selection_and_report_share_no_row(shots: int, start: Start) -> None:
 def test_features_are_computed_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that were asked for before are not run through the encoder again, and come back the same."""
     task = get_task("builtin/agreement")
-    bench = Bench(start, task, prepare_for(task, start, max_length=40), rows_of(task))
+    bench = Bench(start, task, prepare_for(task, start), rows_of(task))
     first = bench.features("test", np.arange(10, 30)).values["mean"]
     both = bench.features("test", np.arange(20)).values["mean"]
     monkeypatch.setattr(Start, "features", None)
@@ -163,7 +166,7 @@ def test_the_command_prints_the_table(
     tiny_bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Models, chosen settings, a line a task; as JSON on request; a model given twice is a mistake."""
-    monkeypatch.setattr(transferring, "TUNING_TASKS", 1)
+    monkeypatch.setattr(measurements, "TUNING_TASKS", 1)
     arguments = [str(tiny_bert), "--tasks", "builtin/agreement", "--shots", "2", "--seeds", "2", "--max-rows", "12"]
     assert cli.main(["transfer", *arguments, "--methods", "probe", "--output", str(tmp_path)]) == 0
     out = capsys.readouterr().out

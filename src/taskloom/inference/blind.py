@@ -22,10 +22,10 @@ from taskloom.errors import RecastError
 from taskloom.evaluation.evaluator import softmax_by_row
 from taskloom.evaluation.predictions import Predictions
 from taskloom.inference.features import Features, features_of
-from taskloom.inference.finetuning import Start
 from taskloom.inference.one_pass import label_logits
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
 from taskloom.inference.probing import probe_predictions, softmax
+from taskloom.inference.start import Start
 from taskloom.inference.zero_shot import TEMPLATE, classify
 from taskloom.modeling.head_table import Head
 from taskloom.recipes.recasts import readable_labels
