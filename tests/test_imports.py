@@ -30,7 +30,7 @@ modeling.head_table modeling.heads modeling.model modeling.warm_start modeling.l
 evaluation.spans evaluation.metrics evaluation.predictions evaluation.statistics evaluation.intervals
 evaluation.baselines evaluation.tfidf evaluation.report evaluation.paired evaluation.comparison evaluation.routes
 evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.engine evaluation.table evaluation.across
-evaluation.transfer_report evaluation.transfer_table
+evaluation.transfer_report evaluation.transfer_table evaluation.protocol
 training.optimizer training.checkpoint training.run_folder training.ranks training.health training.gradients
 training.prefetch training.signals training.watch training.loop training.plan training.building training.steps
 training.trackers training.trainer
@@ -38,7 +38,8 @@ inference.inputs inference.prepared_rows inference.abstaining inference.export i
 inference.graph_networks inference.quantizing inference.backends inference.adapters inference.folders inference.opening
 inference.parity inference.check_rows inference.label_sets inference.pieces inference.scorers
 inference.zero_shot inference.one_pass inference.classifying inference.streaming inference.predictor inference.features
-inference.probing inference.finetuning inference.blind inference.measuring inference.choosing
+inference.probing inference.start inference.finetuning inference.blind inference.measuring inference.choosing
+inference.measurements
 reporting.task_list reporting.licenses reporting.hub_metadata reporting.card reporting.finetuned reporting.head_card
 reporting.answers reporting.reliability reporting.embedding_map reporting.texts reporting.transfer_results
 reporting.material reporting.svg reporting.charts reporting.task_view reporting.transfer_view reporting.page

@@ -78,7 +78,7 @@ def targets(features: Features, store: TaskStore, split: str) -> Array:
     if features.kind == "regression":
         assert store.low is not None and store.high is not None
         return np.asarray((labels - store.low) / (store.high - store.low))
-    return labels
+    return np.asarray(labels)
 
 
 def probe_predictions(
