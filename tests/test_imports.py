@@ -36,10 +36,10 @@ training.prefetch training.signals training.watch training.loop training.plan tr
 training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.label_sets inference.pieces inference.scorers
 inference.zero_shot inference.one_pass inference.classifying inference.streaming inference.predictor inference.features
-inference.probing inference.finetuning inference.blind inference.measuring inference.choosing
-reporting.task_list reporting.card reporting.finetuned
-listing showing checking overlapping proposing own_data own_rows workflows tuning transferring planning subject
-evaluating quickstart
+inference.probing inference.finetuning inference.distillation inference.blind inference.measuring inference.choosing
+reporting.task_list reporting.card reporting.finetuned reporting.distilled
+listing showing checking overlapping proposing own_data own_rows workflows tuning distilling transferring planning
+subject evaluating quickstart
 commands.options commands.printing commands.catalog commands.runs commands.evaluation commands.models commands.adapting
 commands.zero_shot cli
 """.split()
