@@ -39,14 +39,14 @@ inference.graph_networks inference.quantizing inference.backends inference.adapt
 inference.parity inference.check_rows inference.label_sets inference.pieces inference.scorers
 inference.zero_shot inference.one_pass inference.classifying inference.streaming inference.predictor inference.features
 inference.probing inference.start inference.finetuning inference.blind inference.measuring inference.choosing
-inference.measurements
+inference.measurements inference.distillation
 reporting.task_list reporting.licenses reporting.hub_metadata reporting.card reporting.finetuned reporting.head_card
 reporting.answers reporting.reliability reporting.embedding_map reporting.texts reporting.transfer_results
 reporting.material reporting.svg reporting.charts reporting.task_view reporting.transfer_view reporting.page
 serving.settings serving.works serving.batching serving.bodies serving.measures serving.guard serving.known_tasks
 serving.asking serving.description serving.app serving.server
 listing showing checking overlapping proposing own_data own_rows exporting publishing workflows tuning transferring
-planning subject evaluating quickstart
+planning subject evaluating distilling quickstart
 commands.options commands.printing commands.catalog commands.runs commands.evaluation commands.models commands.adapting
 commands.zero_shot commands.serving cli
 """.split()
