@@ -64,7 +64,16 @@ SURFACE = {
         "--tasks",
         "MODELS",
     ],
-    "export": ["--head", "--with-task-embedding", "OUT", "PATH"],
+    "export": [
+        "--calibrate",
+        "--force",
+        "--format",
+        "--head",
+        "--int8",
+        "--with-task-embedding",
+        "OUT",
+        "PATH",
+    ],
     "classify": [
         "--device",
         "--labels",
@@ -78,7 +87,7 @@ SURFACE = {
         "FILE",
         "MODEL",
     ],
-    "predict": ["--device", "--precision", "--task", "FILE", "MODEL"],
+    "predict": ["--adapter", "--backend", "--device", "--precision", "--task", "FILE", "MODEL"],
     "cache": ["--clear"],
     "quickstart": ["--folder", "--hub"],
 }
