@@ -260,7 +260,7 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     from taskloom.training.plan import library_versions
 
     config, run, plan = trainer.config, trainer.run, trainer.plan
-    tasks = trainer.evaluate(keep=True)
+    tasks = trainer.evaluate(keep=True) or {}
     report = RunReport(
         run=config.name,
         seed=config.seed,

@@ -74,11 +74,19 @@ def _context(layer: Any, asking: Tensor, hidden: Tensor, layout: Layout) -> Tens
     inner = layer.attention.self
     share = inner.dropout.p if inner.training else 0.0
     heads = inner.num_attention_heads
+    known = _cast(hidden)
+    asked = known if asking is hidden else _cast(asking)
     found: Tensor = attend(
-        inner.query(asking), inner.key(hidden), inner.value(hidden), layout.blocks, each=asking is hidden, heads=heads,
+        inner.query(asked), inner.key(known), inner.value(known), layout.blocks, each=asking is hidden, heads=heads,
         dropout=share,
     )  # fmt: skip
     return found
+
+
+def _cast(hidden: Tensor) -> Tensor:
+    """Return hidden states in autocast's type: once for three products, each of which would cast them for itself."""
+    kind = hidden.device.type
+    return hidden.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else hidden
 
 
 def _output(layer: Any, context: Tensor, hidden: Tensor) -> Tensor:
