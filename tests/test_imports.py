@@ -26,7 +26,7 @@ data.hashing data.columns data.mirror data.files data.hub data.source data.split
 data.truth data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.label_options
 data.recast data.shingles data.overlap
 data.mixture data.rows data.matrices data.batches
-modeling.rows modeling.dropout modeling.packing modeling.packed modeling.deberta modeling.encoder
+modeling.rows modeling.dropout modeling.token_layout modeling.bert modeling.deberta modeling.encoder
 modeling.head_table modeling.heads modeling.model modeling.warm_start
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
 evaluation.scoring evaluation.evaluator evaluation.table
