@@ -28,15 +28,17 @@ data.recast data.shingles data.overlap
 data.mixture data.rows data.matrices data.batches
 modeling.rows modeling.dropout modeling.token_layout modeling.bert modeling.deberta modeling.encoder
 modeling.head_table modeling.heads modeling.model modeling.warm_start
-evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
-evaluation.scoring evaluation.evaluator evaluation.table
+evaluation.spans evaluation.metrics evaluation.predictions evaluation.statistics evaluation.intervals
+evaluation.baselines evaluation.tfidf evaluation.report evaluation.paired evaluation.comparison evaluation.routes
+evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.engine evaluation.table
 training.optimizer training.checkpoint training.run_folder training.ranks training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.one_pass inference.predictor
 reporting.task_list reporting.card
-listing showing checking overlapping proposing workflows planning quickstart
-commands.options commands.printing commands.catalog commands.runs commands.models cli
+listing showing checking overlapping proposing own_rows workflows planning subject evaluating
+quickstart
+commands.options commands.printing commands.catalog commands.runs commands.evaluation commands.models cli
 """.split()
 
 HEAVY = {"torch", "transformers", "datasets", "pyarrow", "numpy", "pandas", "sklearn", "tokenizers", "huggingface_hub"}
@@ -143,6 +145,9 @@ def test_rooms_are_empty_at_the_door() -> None:
             "checking",
             "overlapping",
             "workflows",
+            "own_rows",
+            "subject",
+            "evaluating",
             "quickstart",
             "__main__",
         )

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from taskloom.commands import catalog, models, runs
+from taskloom.commands import catalog, evaluation, models, runs
 from taskloom.errors import TaskloomError
 
 COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
@@ -24,7 +24,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (catalog.overlap, "taskloom overlap run.toml --against 'mmlu/*'"),
     (runs.prepare, "taskloom prepare run.toml data.max_rows=1000"),
     (runs.train, "taskloom train run.toml training.steps=200"),
-    (runs.evaluate, "taskloom evaluate runs/first --split test --tasks 'glue/*'"),
+    (evaluation.evaluate, "taskloom evaluate runs/first --split test --tasks 'glue/*'"),
     (models.export, "taskloom export runs/first exported --head glue/rte"),
     (models.classify, "echo 'The oven broke' | taskloom classify runs/first --labels kitchen,garden"),
     (models.predict, "taskloom predict runs/first texts.csv --task glue/rte"),

@@ -161,6 +161,11 @@ class EvaluationConfig(_Section):
 
     max_rows: Count = 2000
     """Rows of a split that are evaluated during training; the last pass uses all."""
+    without_embedding: bool = True
+    """The last pass scores every task also with its task embedding left out; it then takes twice as long."""
+    baselines: bool = True
+    """The last pass puts chance and TF-IDF with a linear model, fitted on the same train rows, beside each score;
+    seconds a task, kept with the prepared rows."""
 
 
 class OutputConfig(_Section):

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import RunConfig
-from taskloom.errors import DataError, ModelError, RecastError, SourceError, UserError
+from taskloom.errors import ModelError, RecastError, SourceError, UserError
 from taskloom.executors import each_done
 from taskloom.progress import Progress
 from taskloom.recipes.own import own_recasts, own_task
 from taskloom.recipes.recipe import Task
-from taskloom.recipes.select import Selection, get_task, matches, select
+from taskloom.recipes.select import Selection, get_task, select
 
 if TYPE_CHECKING:
     import numpy as np
@@ -254,14 +254,16 @@ def _is_finished(report: RunReport, config: RunConfig, steps: int) -> bool:
 
 def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     """Score every task on all of its rows and write results, predictions, model, card, task list and citations."""
+    from taskloom.evaluation.engine import fingerprint
     from taskloom.evaluation.report import RunReport, summarize
     from taskloom.reporting.card import model_card
     from taskloom.reporting.task_list import TrainedTask, citations, task_list
     from taskloom.training.plan import library_versions
 
     config, run, plan = trainer.config, trainer.run, trainer.plan
-    tasks = trainer.evaluate(keep=True) or {}
+    tasks = trainer.evaluate(keep=True)
     report = RunReport(
+        model=fingerprint(trainer.model),
         run=config.name,
         seed=config.seed,
         step=trainer.step,
@@ -296,52 +298,6 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         run.write(name, page)
     report.write(run.file("results.json"))  # last: its existence says that the run is finished
     return report
-
-
-def evaluate(
-    path: Path, *, split: str | None = None, tasks: Sequence[str] = (), progress: Progress | None = None
-) -> RunReport:
-    """Score a trained run on `split` (default: validation, else test) of its tasks, or of those that `tasks` matches.
-
-    Nothing is written. Raises ModelError for a folder without a run, DataError when no task has the split.
-    """
-    from taskloom.data.tokenizer import Tokenizer
-    from taskloom.evaluation.evaluator import evaluate_task
-    from taskloom.evaluation.report import RunReport, summarize
-    from taskloom.modeling.encoder import choose_autocast, choose_device
-    from taskloom.modeling.model import Model
-    from taskloom.run_file import load_config
-    from taskloom.training.plan import library_versions
-    from taskloom.training.trainer import scored_splits
-
-    progress = progress or Progress()
-    folder = path.parent if path.name == "model" else path
-    if not (folder / "config.toml").is_file():
-        raise ModelError(f"{path} is not a run folder: it has no config.toml, which says where the tasks' rows are.")
-    config = load_config(folder / "config.toml")
-    device = choose_device(config.training.device)
-    model = Model.load(model_folder(folder)).to(device)
-    tokenizer = Tokenizer.open(model_folder(folder))
-    preparation = prepare(config, progress=progress, to_train=False)
-    wanted = {task.id for task in preparation.tasks if not tasks or any(matches(pattern, task) for pattern in tasks)}
-    reports = {}
-    for task, store in zip(preparation.tasks, preparation.stores, strict=True):
-        splits = [name for name in scored_splits(task, store) if split in (None, name)]
-        if splits and task.id in wanted and task.versioned in model.table.places:
-            report, _ = evaluate_task(
-                model, store, splits[0], task=task, tokenizer=tokenizer, device=device,
-                autocast=choose_autocast(config.training.precision, device), seed=config.seed,
-            )  # fmt: skip
-            reports[task.versioned] = {splits[0]: report}
-    if not reports:
-        raise DataError(
-            f"None of the trained tasks matches {', '.join(tasks) or 'all'} and has the split "
-            f"{split or 'validation or test'}."
-        )
-    return RunReport(
-        run=config.name, seed=config.seed, step=-1, encoder=config.encoder, libraries=library_versions(), tasks=reports,
-        aggregate=summarize(reports),
-    )  # fmt: skip
 
 
 def export(path: Path, out: Path, *, head: str | None = None, with_task_embedding: bool = False) -> Path:

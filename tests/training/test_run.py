@@ -16,9 +16,10 @@ import torch
 from safetensors.torch import load_file
 
 from taskloom.errors import CheckpointError, Interrupted, TrainingFailed
+from taskloom.evaluating import evaluate
 from taskloom.progress import Progress
 from taskloom.run_file import load_config
-from taskloom.workflows import Run, evaluate, train
+from taskloom.workflows import Run, train
 
 STEPS = 12
 

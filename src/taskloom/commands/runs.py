@@ -1,4 +1,4 @@
-"""Commands about runs: prepare, train, evaluate, and what they leave on disk."""
+"""Commands about runs: prepare, train, and what they leave on disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -62,21 +62,6 @@ def train(
     run = workflows.train(config, progress=progress.for_stream())
     print_results(run.results)
     print(f"run folder: {run.folder}\nmodel:      {run.folder / 'model'}")
-
-
-def evaluate(
-    path: Annotated[
-        Path, typer.Argument(metavar="RUN|MODEL", help="A run folder or a model folder.", show_default=False)
-    ],
-    split: Annotated[
-        Literal["validation", "test"] | None, typer.Option(help="Default: validation, else test.", show_default=False)
-    ] = None,
-    tasks: Annotated[list[str] | None, typer.Option(help="Only these tasks; may be given several times.")] = None,
-) -> None:
-    """Evaluate a trained model on the tasks it knows."""
-    from taskloom import progress, workflows
-
-    print_results(workflows.evaluate(path, split=split, tasks=tuple(tasks or ()), progress=progress.for_stream()))
 
 
 def cache(

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError
-from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer, place_of
+from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer
 from taskloom.evaluation.predictions import THRESHOLD, Predictions
+from taskloom.evaluation.routes import place_of
 from taskloom.inference import zero_shot
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
 from taskloom.modeling import model as modeling
@@ -73,7 +74,7 @@ class Model:
         {"label": position, "scores": [p, ...]}; tags: {"labels": [a tag a word]}.
         Raises UnknownTaskError for a task it was not trained on, DataError for a row that does not fit.
         """
-        head = self.heads[place_of(self.network, task)]
+        head = self.heads[place_of(self.network.table, task)]
         if isinstance(rows, str):
             raise DataError(f"predict takes a list of rows, not one string. Type [{rows[:40]!r}].")
         given = prepare_rows(list(rows), head, self._how.tokenizer, max_length=self.max_length)
