@@ -32,6 +32,7 @@ transfer: --device --json --max-length --max-rows --methods --output --seeds --s
 export: --calibrate --force --format --head --int8 --with-task-embedding OUT PATH
 classify: --backend --device --labels --long --multi-label --none-below --output --precision --template --way FILE
     MODEL
+distil: --device --epochs --labels --long --name --output --precision --seed --template --way FILE MODEL
 predict: --abstain-below --adapter --backend --device --precision --task FILE MODEL
 serve: --api-key-file --device --gather-ms --host --max-body --max-labels --max-queued --max-texts --port --precision
     MODEL

@@ -151,6 +151,34 @@ def test_interrupted_and_continued_equals_unbroken(run_file: Path, monkeypatch: 
     assert losses == [json.loads(line)["loss"] for line in expected if "loss" in json.loads(line)]
 
 
+def test_interrupted_while_evaluating(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM between two tasks of an evaluation saves and leaves at once; continued, that evaluation is made up for,
+    and log and weights are those of the unbroken run."""
+    whole = train(load_config(run_file, ["name=whole"]))
+    from taskloom.training import trainer as module
+
+    original, scored = module.Trainer._score, []
+
+    def interrupting(self: object, task: object, *rest: object) -> object:
+        scored.append(task)
+        if len(scored) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, task, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.Trainer, "_score", interrupting)
+    with pytest.raises(Interrupted, match="stopped after step 5 of 12, saved") as stop:
+        train(load_config(run_file, ["name=broken"]))
+    assert stop.value.exit_code == 143
+    assert len(scored) == 1, "the second task was still scored"
+    broken = train(load_config(run_file, ["name=broken"]))
+    assert _weights(broken) == _weights(whole)
+    logs = [
+        [{**json.loads(line), "time": 0} for line in (run.folder / "log.jsonl").read_text("utf-8").splitlines()]
+        for run in (whole, broken)
+    ]
+    assert logs[0] == logs[1]
+
+
 def test_killed_and_continued_equals_unbroken(run_file: Path) -> None:
     """kill -9 in mid-run loses at most the steps since the last checkpoint; the end is the same, bit for bit."""
     whole = train(load_config(run_file, ["name=whole"]))
