@@ -148,7 +148,8 @@ class RunReport(Frozen):
 
     `tasks` are those that were trained; `untrained` others that were evaluated through a head that fits, with an
     aggregate of their own; `skipped` those that no head answers, with the reason. `calibration` is by head, `model` the
-    sha256 of the weights that answered; `weighing` in the aggregate says how tasks count.
+    sha256 of the weights that answered; `weighing` in the aggregate says how tasks count. `not_trained` are tasks that
+    were asked for in training and could not be used, with the reason.
     """
 
     version: int = VERSION
@@ -161,6 +162,7 @@ class RunReport(Frozen):
     tasks: dict[str, dict[str, TaskReport]]
     aggregate: Summary
     training: dict[str, Any] = {}
+    not_trained: dict[str, str] = {}
     untrained: dict[str, dict[str, TaskReport]] = {}
     untrained_aggregate: Summary | None = None
     skipped: dict[str, str] = {}
