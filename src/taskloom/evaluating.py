@@ -48,6 +48,7 @@ def evaluate(
     UserError for mistakes, DataError when nothing at all could be scored.
     """
     from taskloom.data.locks import locked
+    from taskloom.evaluation.report import merged, read_report
 
     if split not in (None, *SPLITS):
         raise UserError(f"--split {split!r} is not one of {', '.join(SPLITS)}.")
@@ -56,6 +57,7 @@ def evaluate(
     _check_writable(place.results)
     busy = UserError(f"{place.results} is in use by another process. Wait for it, or give another folder with --out.")
     with locked(place.results / ".lock", busy=busy):
+        before = read_report(results) if (results := place.results / "results.json").is_file() else None
         subject = open_subject(place)
         engine = subject.engine(quick=quick)
         jobs, skipped = find_jobs(subject, split=split, tasks=tasks, data=data, quick=quick, progress=progress)
@@ -68,7 +70,8 @@ def evaluate(
             )
         calibration = _calibrate(subject, engine, jobs, progress) if calibrate else {}
         found = _as_report(subject, engine, jobs, reports, skipped, calibration)
-        _keep(subject, found)
+        same = before is not None and before.model in ("", found.model)
+        (merged(before, found) if before is not None and same else found).write(results)
     return found
 
 
@@ -277,13 +280,3 @@ def _as_report(
 
 def _every(report: RunReport) -> Iterable[tuple[str, dict[str, TaskReport]]]:
     yield from (report.tasks | report.untrained).items()
-
-
-def _keep(subject: Subject, found: RunReport) -> None:
-    """Write results.json, with what it said before of this very model."""
-    from taskloom.evaluation.report import merged, read_report
-
-    path = subject.place.results / "results.json"
-    before = read_report(path) if path.is_file() else None
-    same = before is not None and before.model in ("", found.model)
-    (merged(before, found) if before is not None and same else found).write(path)
