@@ -177,7 +177,7 @@ def _chosen(
         failed = {failure.task: failure.reason for failure in run.failed if failure.task in ids}
     there = {task.id for task, _ in done} | failed.keys()
     remaining = [task for task in (*mine, *others) if task.id not in there]
-    with progress.bar("preparing tasks", len(remaining)) as bar:
+    with (progress if remaining else Progress()).bar("preparing tasks", len(remaining)) as bar:
         for task in remaining:
             try:
                 done.append((task, subject.prepared(task)))
