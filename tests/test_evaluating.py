@@ -100,9 +100,32 @@ def test_the_same_again_asks_the_model_nothing(run: Path, monkeypatch: pytest.Mo
     """After training, evaluate reads what was kept: the loaded model has the fingerprint of the trained one."""
     before = read_report(run / "results.json")
     monkeypatch.setattr(engine, "answer", lambda *_, **__: pytest.fail("the model was asked"))
+    monkeypatch.setattr(engine.tfidf, "tfidf_answers", lambda *_, **__: pytest.fail("a baseline was fitted"))
     found = evaluating.evaluate(run)
     assert found.tasks == before.tasks
     assert read_report(run / "results.json").step == before.step == 6
+
+
+def test_rows_that_were_left_out_are_known(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run left out of training stands in its folder, so that a few tasks need no look at all others."""
+    assert json.loads((run / "left_out.json").read_text(encoding="utf-8")) == {}
+    config = (run / "config.toml").read_text(encoding="utf-8").replace("drop_overlap = false", "drop_overlap = true")
+    (run / "config.toml").write_text(config, encoding="utf-8")
+    (run / "left_out.json").write_text('{"own/moods": [0, 1, 2]}', encoding="utf-8")
+    seen = []
+    original = engine.tfidf.tfidf_answers
+    monkeypatch.setattr(
+        engine.tfidf, "tfidf_answers", lambda *a, left_out: seen.append(left_out) or original(*a, left_out=left_out)
+    )
+    monkeypatch.setattr(evaluating, "prepare", lambda *_, **__: pytest.fail("all tasks were prepared"))
+    evaluating.evaluate(run, tasks=["own/moods"])
+    assert seen == [[0, 1, 2]]
+    (run / "left_out.json").unlink()
+    monkeypatch.undo()
+    monkeypatch.setenv("TASKLOOM_CACHE", str(run.parent / "cache"))
+    monkeypatch.chdir(run.parent)
+    found = evaluating.evaluate(run, tasks=["own/scores"])
+    assert set(found.tasks) == {"own/scores@1"}, "an older run's rows are found anew"
 
 
 def test_both_splits_in_one_pass(run: Path) -> None:

@@ -6,6 +6,7 @@ left its run in a folder of its own. Typed again, or after a kill, what is kept 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -169,10 +170,11 @@ def _chosen(
     mine, others = _selected(subject, patterns)
     failed: dict[str, str] = {}
     done: list[tuple[Task, TaskStore]] = []
-    left_out: Mapping[str, Any] = {}
-    if mine and not quick and subject.config.evaluation.baselines:  # only TF-IDF asks which train rows were left out
-        run = prepare(subject.config, progress=progress)
-        left_out, ids = run.left_out_rows, {task.id for task in mine}
+    asks = bool(mine) and not quick and subject.config.evaluation.baselines  # only TF-IDF asks which rows were left out
+    left_out = _left_out(subject) if asks else {}
+    if mine and (left_out is None or not patterns):
+        run = prepare(subject.config, progress=progress, to_train=left_out is None)
+        left_out, ids = left_out or run.left_out_rows, {task.id for task in mine}
         done = [pair for pair in zip(run.tasks, run.stores, strict=True) if pair[0].id in ids]
         failed = {failure.task: failure.reason for failure in run.failed if failure.task in ids}
     there = {task.id for task, _ in done} | failed.keys()
@@ -184,7 +186,18 @@ def _chosen(
             except UserError as error:
                 failed[task.id] = str(error)
             bar.advance(note=task.id)
-    return done, failed, left_out
+    return done, failed, left_out or {}
+
+
+def _left_out(subject: Subject) -> Mapping[str, Any] | None:
+    """Return the places of train rows that a run left out, by task; None where an older run does not say."""
+    path = subject.place.run / "left_out.json"
+    if not subject.config.data.drop_overlap:
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None  # found anew, from all tasks of the run
 
 
 def _selected(subject: Subject, patterns: Sequence[str]) -> tuple[list[Task], list[Task]]:
