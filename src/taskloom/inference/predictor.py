@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError
 from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer
-from taskloom.evaluation.predictions import THRESHOLD, Predictions
+from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.routes import place_of
 from taskloom.inference import zero_shot
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
@@ -64,14 +64,14 @@ class Model:
         return "bf16" if self._how.autocast else "fp32"
 
     def predict(
-        self, task: str, rows: Sequence[Any], *, threshold: float = THRESHOLD, use_task_embedding: bool = True
+        self, task: str, rows: Sequence[Any], *, threshold: float | None = None, use_task_embedding: bool = True
     ) -> list[dict[str, Any]]:
         """Return the answers of a trained task (id or id@version) to `rows`, in order.
 
         A row is a text or a (text, pair), a (prompt, [choices]), or a list of words; or a dict of canonical columns.
         classification: {"label": name, "scores": {name: p}}; multilabel: {"labels": [names], "scores": {name: p}}, the
-        labels with p of at least `threshold`; regression: {"score": x} in original units; multiple choice:
-        {"label": position, "scores": [p, ...]}; tags: {"labels": [a tag a word]}.
+        labels with p of at least `threshold` (default: the task's own, chosen in training); regression: {"score": x} in
+        original units; multiple choice: {"label": position, "scores": [p, ...]}; tags: {"labels": [a tag a word]}.
         Raises UnknownTaskError for a task it was not trained on, DataError for a row that does not fit.
         """
         head = self.heads[place_of(self.network.table, task)]
@@ -91,7 +91,7 @@ class Model:
             places=np.arange(len(split)),
             unseen=unseen,
         )
-        return _RESULTS[head.kind](answers, threshold)
+        return _RESULTS[head.kind](answers, answers.threshold if threshold is None else threshold)
 
     @overload
     def classify(

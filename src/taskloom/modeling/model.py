@@ -82,6 +82,7 @@ class Model(nn.Module):
         task_embedding_drop: float = 0.1,
         loss_scaling: str = "none",
         label_smoothing: float = 0.0,
+        multilabel_loss: str = "mean",
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -89,6 +90,7 @@ class Model(nn.Module):
         self.task_embedding_drop = task_embedding_drop
         self.loss_scaling = loss_scaling
         self.label_smoothing = label_smoothing
+        self.multilabel_loss = multilabel_loss
         generator = torch.Generator().manual_seed(seed)
         start = torch.randn(table.size, encoder.hidden_width, generator=generator) * INITIAL_DEVIATION
         self.head_weight = nn.Parameter(start)
@@ -112,7 +114,10 @@ class Model(nn.Module):
         pooled, words = self._features(batch, vectors, prepared.layout)
         weight, bias = gather_rows(self.head_weight, routing.rows), gather_rows(self.head_bias, routing.rows)
         sequence_logits, word_logits = linear(pooled, weight, bias), linear(words, weight, bias)
-        losses = example_losses(sequence_logits, word_logits, batch, routing, label_smoothing=self.label_smoothing)
+        losses = example_losses(
+            sequence_logits, word_logits, batch, routing, label_smoothing=self.label_smoothing,
+            multilabel_loss=self.multilabel_loss,
+        )  # fmt: skip
         losses = self._scaled(losses, batch, routing)
         return Output(losses, (losses * batch.weight).sum(), batch.weight.sum())
 
