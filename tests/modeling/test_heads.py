@@ -16,6 +16,7 @@ from taskloom.data.batches import MicroBatch
 from taskloom.errors import ModelError
 from taskloom.modeling.head_table import Head, HeadTable
 from taskloom.modeling.heads import example_losses, linear, route
+from taskloom.recipes.recipe import KINDS
 
 WIDTH = 8
 
