@@ -47,6 +47,11 @@ class Prepared:
     routing: Routing
     layout: Layout | None = None
 
+    @property
+    def computed_tokens(self) -> int:
+        """How many tokens go through the encoder, padding among them where it is computed."""
+        return self.batch.input_ids.numel() if self.layout is None else len(self.layout.flat)
+
     def to(self, device: torch.device) -> Prepared:
         """Return the same on `device`."""
         return self if device.type == "cpu" else Prepared(self.batch.to(device), self.routing.to(device))
