@@ -64,6 +64,21 @@ def train(
     print(f"run folder: {run.folder}\nmodel:      {run.folder / 'model'}")
 
 
+def report(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.", show_default=False)],
+    texts: Annotated[
+        bool, typer.Option("--texts/--no-texts", help="Show the texts of wrongly answered rows, where prepared.")
+    ] = True,
+) -> None:
+    """Write report.html of a run anew.
+
+    Training writes it too; transfer.jsonl in the run folder adds the results on other tasks. The page needs no network.
+    """
+    from taskloom import workflows
+
+    print(workflows.report(path, texts=texts))
+
+
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all prepared tasks.")] = False,
 ) -> None:
@@ -94,7 +109,7 @@ def _dry_run(config: RunConfig) -> None:
     for task in chosen.tasks:
         print(f"# {task.versioned}")
     for task_id in chosen.excluded_by_name:
-        print(f"{task_id} is named in data.tasks and left out by data.exclude or data.license_use.", file=sys.stderr)
+        print(workflows.left_out_by_name(task_id), file=sys.stderr)
 
 
 def _prepared_line(store: TaskStore, used: Mapping[str, int]) -> str:

@@ -179,17 +179,21 @@ class Model(nn.Module):
         max_length: int,
         encoder_name: str,
         files: Mapping[str, str] | None = None,
+        training: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the model folder: encoder in Hugging Face form, heads, tokenizer, and `files` (name -> text).
 
+        `training` is what heads.json records of the tasks trained and held out, see `lineage`.
+
         It appears whole or not at all: written beside its place, then renamed; a folder that is there is replaced.
         """
+        assert self.encoder.pooling == "own", "an exported head reads the architecture's own pooler"
         with new_folder(folder) as temporary, quiet():
             self._save_encoder(temporary)
             save_tokenizer(tokenizer_folder, temporary, max_length=max_length)
             weights = {name: value.detach().cpu().contiguous() for name, value in self._own_parameters().items()}
             save_file(weights, temporary / HEADS_WEIGHTS)
-            record = self._record(max_length, encoder_name)
+            record = self._record(max_length, encoder_name) | ({} if training is None else {"training": training})
             (temporary / HEADS_JSON).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
             for name, text in (files or {}).items():
                 (temporary / name).write_text(text, encoding="utf-8")
@@ -327,6 +331,7 @@ def save_tokenizer(source: Path, folder: Path, *, max_length: int) -> None:
 
 
 def scaled_scores(logits: np.ndarray[Any, Any], head: Head) -> np.ndarray[Any, Any]:
-    """Return regression outputs (units,) in the task's own units, clipped to its scale."""
-    assert head.low is not None and head.high is not None
+    """Return regression outputs (units,) in the task's own units, clipped to its scale; as they are without one."""
+    if head.low is None or head.high is None:
+        return logits
     return np.clip(head.low + logits * (head.high - head.low), head.low, head.high)
