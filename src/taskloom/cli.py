@@ -30,6 +30,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (adapting.transfer, "taskloom transfer runs/first minilm --tasks held-out --shots 16,64 --output transfer"),
     (models.export, "taskloom export runs/first exported --head glue/rte"),
     (zero_shot.classify, "echo 'The oven broke' | taskloom classify runs/first --labels kitchen,garden"),
+    (zero_shot.distil, "taskloom distil runs/first texts.txt --labels kitchen,garden --name rooms"),
     (models.predict, "taskloom predict runs/first texts.csv --task glue/rte"),
     (serving.serve, "taskloom serve runs/first --port 8000"),
     (runs.cache, "taskloom cache --clear"),

@@ -103,10 +103,14 @@ def test_report_has_the_run_and_is_made_anew(run_file: Path) -> None:
 
 
 def test_report_of_what_is_no_run_says_so(run_file: Path) -> None:
-    """Neither a folder without a run nor a run whose recipes are gone gives a page."""
+    """No folder without a run, no unfinished run and no run whose recipes are gone gives a page."""
     with pytest.raises(ModelError, match="is not a run folder"):
         report(run_file.parent)
     run = train(load_config(run_file, ["training.steps=1"]))
+    results = (run.folder / "results.json").rename(run.folder / "aside.json")
+    with pytest.raises(ModelError, match="has no results yet"):
+        report(run.folder)
+    results.rename(run.folder / "results.json")
     plan = (run.folder / "plan.json").read_text(encoding="utf-8")
     (run.folder / "plan.json").write_text(plan.replace("own/scores@1", "own/gone@7"), encoding="utf-8")
     with pytest.raises(DataError, match="was trained on own/gone@7, and there is no such recipe now"):
