@@ -1,8 +1,8 @@
 """How fine-tuning from few rows does under different settings: `python benchmarks/finetuning.py MODEL...`
 
 Needs a mirror folder (TASKLOOM_MIRROR). Everything is measured on the rows that transfer keeps for choosing settings,
-train rows in both parts, of tasks outside of the collection `held-out`, so that no reported figure hangs on it. What has
-a line in `--lines` is not measured again, and measuring ends after `--seconds`; the table is of all lines.
+train rows in both parts, of tasks outside of the collection `held-out`, so that no reported figure hangs on it. What
+has a line in `--lines` is not measured again, and measuring ends after `--seconds`; the table is of all lines.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ SETTINGS: dict[str, ProbeSetting | TuneSetting] = {
        for pooling in ("mean", "own") for frozen in (1, 4)},
     **{f"{pooling}, layer decay 0.7": TuneSetting(replace(BASE, pooling=pooling, layer_decay=0.7))
        for pooling in ("mean", "own")},
+    **{f"{pooling}, no names": TuneSetting(replace(BASE, pooling=pooling, names=False)) for pooling in ("mean", "own")},
     "mean, 120 steps": TuneSetting(replace(BASE, pooling="mean", least_steps=120, most_steps=120)),
     "own, 120 steps": TuneSetting(replace(BASE, least_steps=120, most_steps=120)),
 }  # fmt: skip
