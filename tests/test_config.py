@@ -13,7 +13,7 @@ from taskloom.run_file import load_config, to_toml
 KEYS = """
 name encoder seed task
 data.tasks data.exclude data.held_out data.license_use data.mirror data.cache data.max_rows data.max_length data.recast
-data.drop_overlap data.on_error
+data.drop_overlap data.on_error data.workers data.executor
 mixture.exponent mixture.weights mixture.floor
 model.task_embedding_drop model.share_heads model.loss_scaling model.attention
 training.steps training.epochs training.batch_size training.learning_rate training.head_learning_rate

@@ -190,7 +190,7 @@ def _set_head(model: Model, rows: LinearHead) -> None:
     model.head_bias[places] = torch.from_numpy(rows.bias).to(model.head_bias)
 
 
-def _ignore(_what: object) -> None:
+def _ignore(*_: object) -> None:
     """Neither checkpoints nor warnings are kept of a training that takes a minute."""
 
 
@@ -215,8 +215,8 @@ class _Best:
         self.last = entry["step"]
         self.tell()
 
-    def __call__(self, step: int) -> bool:
-        """Score the model after a step; returns whether to end."""
+    def __call__(self, step: int, _stop: object = None) -> bool:
+        """Score the model after a step, within seconds; returns whether to end."""
         assert self.evaluate is not None
         score, self.evaluated = self.evaluate(self.model), step
         self.since += 1
