@@ -6,8 +6,9 @@ MODEL is a run or model folder with an entailment head; the pipeline opens the v
 other ones each repeat, so that nothing can be remembered; labels are its class names. Rates are pairs a second, medians
 over repeats, and the ratios are of these medians. `--peer-texts` shortens the pipeline's part: its rate does not depend
 on how many texts it gets. Besides wall time there is the time of the process on its processors, which neighbors on a
-shared machine hardly move; with OMP_NUM_THREADS=1 the two are the same on an idle one. Decisions are compared with those of fp32 on texts whose two best labels differ by more than
-MARGIN. `--one-pass` measures texts a second of one pass and of pairs at several numbers of labels instead.
+shared machine hardly move; with OMP_NUM_THREADS=1 the two are the same on an idle one. Decisions are compared with
+those of fp32 on texts whose two best labels differ by more than MARGIN. `--one-pass` measures texts a second of one
+pass and of pairs at several numbers of labels instead.
 """
 
 from __future__ import annotations
