@@ -195,6 +195,12 @@ def test_fits_a_phone(page: Any, tab: str) -> None:
     """At 390 pixels nothing sticks out to the side, and what can be pressed is 24 pixels high or more."""
     resize(page, PHONE)
     one(page, f"#tab-{tab}").click()
+    if tab == "labels":
+        long = "x" * 120  # for the tokenizer one unknown word
+        one(page, "#texts").send_keys(long)
+        one(page, "#label-input").send_keys(f"{long},b")
+        one(page, "#classify-form .main").click()
+        until(page, lambda: len(every(page, ".result")) == 1)
     if tab == "tasks":
         one(page, "#task-input").send_keys("made/nli")
         until(page, lambda: len(every(page, "[role=option]")) > 0)

@@ -132,7 +132,7 @@ async def classify(body: AnyClassifyBody, request: Request, service: Shared) -> 
 async def predict(task: str, body: PredictBody, request: Request, service: Shared) -> Response:
     """Answer rows of a trained task; its id may hold slashes, and a version after an @."""
     try:
-        head = service.model.heads[place_of(service.model.network, task)]
+        head = service.model.heads[place_of(service.model.network.table, task)]
     except UnknownTaskError as error:
         raise HTTPException(404, f"{error} GET /tasks lists them.") from error
     rows = [canonical_row(given, head.kind, number) for number, given in enumerate(body.rows)]

@@ -170,12 +170,14 @@ class Batcher:
             started = time.monotonic()
             work = turn[0][0].work
             rows = [row for _, some in turn for row in some]
-            self._answer_turn(turn)
+            done = self._answer_turn(turn)
             seconds = time.monotonic() - started
             rate = seconds / max(1, sum(map(work.cost, rows)))
             self._seconds_a_forward += 0.2 * (rate - self._seconds_a_forward)
             if self._seen is not None:
                 self._seen(work, len(turn), len(rows), seconds)
+            for job, error in done:
+                _tell(job, error)
             with self._changed:
                 self._busy = False
 
@@ -209,24 +211,23 @@ class Batcher:
         self._line = deque([*(job for job in self._line if id(job) not in begun), *unfinished])
         return turn
 
-    def _answer_turn(self, turn: Turn) -> None:
-        """Compute a turn; when that fails, each job by itself, so that one cannot spoil the others' answers."""
+    def _answer_turn(self, turn: Turn) -> list[tuple[Job, Exception | None]]:
+        """Compute a turn and return the jobs that are done, with what went wrong.
+
+        When a turn fails, each of its jobs is computed by itself, so that one cannot spoil the others' answers.
+        """
         try:
             answers = self._compute(turn[0][0].work, [row for _, some in turn for row in some])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the job's answer, and the thread goes on
             if len(turn) == 1:
                 self._leave(turn[0][0])
-                _tell(turn[0][0], error)
-                return
-            for part in turn:
-                self._answer_turn([part])
-            return
+                return [(turn[0][0], error)]
+            return [done for part in turn for done in self._answer_turn([part])]
         start = 0
         for job, some in turn:
             job.answers += answers[start : start + len(some)]
             start += len(some)
-            if len(job.answers) == len(job.rows):
-                _tell(job, None)
+        return [(job, None) for job, _ in turn if len(job.answers) == len(job.rows)]
 
 
 def _tell(job: Job, error: Exception | None) -> None:

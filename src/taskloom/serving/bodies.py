@@ -177,7 +177,8 @@ class TasksAnswer(BaseModel):
     """The model and its tasks, in the order of training."""
 
     model: str
-    zero_shot: str | None = Field(description="The task whose head answers /classify; null: it cannot.")
+    zero_shot: str | None = Field(description="The task whose head reads labels by themselves; null: none does.")
+    one_pass: str | None = Field(description="The task whose head reads all labels in one pass; null: none does.")
     tasks: list[TaskAnswer]
 
 

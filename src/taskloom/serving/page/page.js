@@ -175,7 +175,7 @@ async function classify(event) {
   const texts = textsGiven();
   if (!texts.length) return missing("texts", "There is no text yet.");
   if (!state.labels.length) return missing("label-input", "There is no label yet.");
-  const asked = { labels: state.labels, multi_label: $("multi-label").checked, template: $("template").value };
+  const asked = { labels: state.labels, multi_label: $("multi-label").checked, template: $("template").value, way: $("way").value };
   await run($("classify-form"), async (signal) => {
     for (let start = 0; start < texts.length; start += TEXTS_AT_ONCE) {
       const found = await ask("classify", { texts: texts.slice(start, start + TEXTS_AT_ONCE), ...asked }, signal);
@@ -202,7 +202,8 @@ function search(words) {
 const combo = { options: [], at: -1 };
 
 function openList() {
-  const found = search($("task-input").value === state.task?.id ? "" : $("task-input").value);
+  const words = $("task-input").value === state.task?.id ? "" : $("task-input").value;
+  const found = search(words).filter((task) => !task.id.endsWith("+one-pass")); // their rows are made for training alone
   combo.options = found.slice(0, OPTIONS_SHOWN);
   combo.at = -1;
   $("task-list").replaceChildren(...combo.options.map((task, at) => make("li", {
@@ -307,7 +308,8 @@ function drawModel(found) {
   const kinds = {};
   for (const task of found.tasks) kinds[task.kind] = (kinds[task.kind] ?? 0) + 1;
   const counted = Object.entries(kinds).map(([kind, count]) => `${count} ${KINDS[kind][1]}`).join(", ");
-  const zero = found.zero_shot ? `Labels given on the spot are answered by the head of ${found.zero_shot}.` : "It takes no labels given on the spot.";
+  const heads = [found.zero_shot, found.one_pass].filter(Boolean).join(" and ");
+  const zero = heads ? `Labels given on the spot are answered by the head of ${heads}.` : "It takes no labels given on the spot.";
   $("model-line").textContent = `${found.model}: one encoder, ${plural(found.tasks.length, "task")}`;
   $("model-about").replaceChildren(make("h2", {}, found.model),
     make("p", {}, `Trained on ${plural(found.tasks.length, "task")} at once: ${counted}. ${zero}`));
@@ -356,9 +358,12 @@ async function start() {
     drawModel(found);
     drawCards();
     $("task-count").textContent = `${plural(found.tasks.length, "task")} to choose from`;
-    $("no-zero-shot").hidden = found.zero_shot !== null;
-    for (const control of $("classify-form").elements) control.disabled = found.zero_shot === null;
-    openFromAddress(found.zero_shot === null ? "tasks" : "labels");
+    const ways = [found.zero_shot && "pairs", found.one_pass && "one-pass"].filter(Boolean);
+    $("no-zero-shot").hidden = ways.length > 0;
+    $("way-field").hidden = ways.length < 2;
+    if (ways.length === 1) $("way").value = ways[0];
+    for (const control of $("classify-form").elements) control.disabled = ways.length === 0;
+    openFromAddress(ways.length ? "labels" : "tasks");
   } catch (error) {
     complain(error.message === "Failed to fetch" ? "The server cannot be reached." : error.message);
   }
