@@ -12,7 +12,7 @@ from taskloom.run_file import load_config, to_toml
 
 KEYS = """
 name encoder seed task
-data.tasks data.exclude data.license_use data.mirror data.cache data.max_rows data.max_length data.recast
+data.tasks data.exclude data.held_out data.license_use data.mirror data.cache data.max_rows data.max_length data.recast
 data.drop_overlap data.on_error
 mixture.exponent mixture.weights mixture.floor
 model.task_embedding_drop model.share_heads model.loss_scaling model.attention

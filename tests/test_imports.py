@@ -20,29 +20,29 @@ PACKAGE = Path(taskloom.__file__).parent
 ORDER = """
 errors progress toml config run_file
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.cautions
-recipes.facts recipes.labels recipes.recasts recipes.select recipes.own recipes.recorded recipes.check recipes.known
-recipes.columns recipes.propose
+recipes.facts recipes.labels recipes.recasts recipes.select recipes.held_out recipes.own recipes.recorded recipes.check
+recipes.known recipes.columns recipes.propose
 data.hashing data.columns data.mirror data.files data.hub data.source data.splits data.canonical data.standardize
 data.truth data.locks data.ragged data.cuts data.tokenizer data.truncation data.arrays data.segments data.store
-data.label_options
-data.recast data.shingles data.overlap
-data.mixture data.rows data.matrices data.batches
-modeling.rows modeling.dropout modeling.deberta modeling.encoder modeling.head_table modeling.heads modeling.model
-modeling.warm_start
+data.shots data.label_options data.recast data.shingles data.overlap data.mixture data.rows data.matrices data.batches
+modeling.rows modeling.dropout modeling.deberta modeling.encoder modeling.scoring modeling.head_table modeling.heads
+modeling.model modeling.warm_start modeling.lineage
 evaluation.spans evaluation.metrics evaluation.predictions evaluation.statistics evaluation.intervals
 evaluation.baselines evaluation.tfidf evaluation.report evaluation.paired evaluation.comparison evaluation.routes
-evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.engine evaluation.table
-training.optimizer training.checkpoint training.run_folder training.ranks training.health
-training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
-training.steps training.trackers training.trainer
+evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.engine evaluation.table evaluation.across
+evaluation.transfer_report evaluation.transfer_table
+training.optimizer training.checkpoint training.run_folder training.ranks training.health training.gradients
+training.prefetch training.signals training.watch training.loop training.plan training.building training.steps
+training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.label_sets inference.pieces inference.scorers
-inference.zero_shot inference.one_pass inference.classifying inference.predictor
-reporting.task_list reporting.card
+inference.zero_shot inference.one_pass inference.classifying inference.streaming inference.predictor inference.features
+inference.probing inference.finetuning inference.distillation inference.blind inference.measuring inference.choosing
+reporting.task_list reporting.card reporting.finetuned reporting.distilled
 serving.settings serving.works serving.batching serving.bodies serving.measures serving.guard serving.known_tasks
 serving.asking serving.description serving.app serving.server
-listing showing checking overlapping proposing own_rows workflows planning subject evaluating
-quickstart
-commands.options commands.printing commands.catalog commands.runs commands.evaluation commands.models
+listing showing checking overlapping proposing own_data own_rows workflows tuning distilling transferring planning
+subject evaluating quickstart
+commands.options commands.printing commands.catalog commands.runs commands.evaluation commands.models commands.adapting
 commands.zero_shot commands.serving cli
 """.split()
 

@@ -35,6 +35,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "export",
+    "finetune",
     "load",
     "load_config",
     "load_model",
@@ -150,6 +151,38 @@ def export(
     from taskloom import workflows
 
     return workflows.export(Path(path), Path(out), head=head, with_task_embedding=with_task_embedding)
+
+
+def finetune(
+    model: str | os.PathLike[str] | Model,
+    task_or_data: str | os.PathLike[str] | Task,
+    *,
+    shots: int | None = None,
+    seed: int = 0,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    kind: str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+) -> Model:
+    """Fine-tune a model on one task and return the result, saved to the new folder `output` if that is given.
+
+    `model` is a run, a model folder, an encoder in Hugging Face form, a hub id, "minilm", or an opened model.
+    `task_or_data` is a task of the catalog, or a csv, tsv, jsonl or parquet file, whose columns `text`, `pair` and
+    `label` and whose `kind` are guessed where they are not given. `shots` takes so many train rows a class (in all,
+    where there are no classes). Raises UserError for a mistake in any of these.
+    """
+    from pathlib import Path
+
+    from taskloom import tuning
+    from taskloom.own_data import Columns
+
+    given = getattr(model, "folder", model)
+    source = Path(task_or_data) if hasattr(task_or_data, "__fspath__") else task_or_data
+    recipe, told = tuning.recipe_of(source, Columns(text, pair, label, kind))
+    request = tuning.Request(model=str(given), task=recipe, told=told, shots=shots, seeds=(seed,), device=device)
+    return tuning.finetune(request, output=None if output is None else Path(output)).model
 
 
 def load_model(path: str | os.PathLike[str], *, device: str = "auto", precision: str = "auto") -> Model:

@@ -40,10 +40,15 @@ class DataConfig(_Section):
     """Which tasks, and how many of their rows."""
 
     tasks: Texts = ("tasksource-420",)
-    """Tasks from the catalog: ids, globs (`*` crosses `/`), collections (`tasksource-420`, `starter`, `procedural`,
-    `extra`, `all`) and selectors (`family:nli`, `kind:regression`, `role:train`). `[]` leaves your own tasks alone."""
+    """Tasks from the catalog: ids, globs (`*` crosses `/`), collections (`tasksource-420`, `starter`, `held-out`,
+    `procedural`, `extra`, `all`) and selectors (`family:nli`, `kind:regression`, `role:train`). `[]` leaves your own
+    tasks alone."""
     exclude: Texts = ("role:evaluation", "defect:*")
     """Patterns of tasks to leave out; they always win, and what they take from exactly named tasks is printed."""
+    held_out: Texts = ()
+    """Patterns of tasks that transfer will be measured on, e.g. `held-out`: they, their recasts and what else reads the
+    same data set are not trained, and train rows of other tasks that stand in any of their rows, train rows too, are
+    left out. The model records it."""
     license_use: Literal["any", "commercial"] = "any"
     """`commercial` keeps only the tasks whose data license is known to allow commercial use."""
     mirror: str = ""

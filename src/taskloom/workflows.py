@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import RunConfig
-from taskloom.errors import ModelError, RecastError, SourceError, UserError
+from taskloom.errors import ConfigError, ModelError, RecastError, SourceError, UserError
 from taskloom.progress import Progress
+from taskloom.recipes.held_out import held_out_tasks, is_held_out
 from taskloom.recipes.own import own_recasts, own_task
 from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import Selection, get_task, select
@@ -87,10 +88,29 @@ def choose(config: RunConfig) -> Selection:
     """Return the tasks that a configuration selects, one's own first, recasts last."""
     own = tuple(own_task(entry) for entry in config.task)
     own_forms = {task.id: own_recasts(entry) for task, entry in zip(own, config.task, strict=True)}
-    return select(
+    chosen = select(
         config.data.tasks, exclude=config.data.exclude, license_use=config.data.license_use, own=own,
         recast=config.data.recast, own_recast=own_forms,
     )  # fmt: skip
+    away = _held_out(config)
+    left = tuple(task for task in chosen.tasks if not is_held_out(task, away))
+    named = {task.id for task in chosen.tasks if task not in left and {task.id, task.versioned} & {*config.data.tasks}}
+    return Selection(left, tuple(sorted({*chosen.excluded_by_name, *named})))
+
+
+def left_out_by_name(task_id: str) -> str:
+    """Say that a task which was asked for by name is not in the run."""
+    return f"{task_id} is named in data.tasks and left out by data.exclude, data.held_out or data.license_use."
+
+
+def _held_out(config: RunConfig) -> tuple[Task, ...]:
+    """Return the tasks that are held out; raises ConfigError where their rows would stay in training all the same."""
+    if config.data.held_out and not config.data.drop_overlap:
+        raise ConfigError(
+            "data.held_out keeps the rows of its tasks out of training, and data.drop_overlap = false keeps them in. "
+            "Leave one of the two out; data.exclude leaves out tasks alone."
+        )
+    return held_out_tasks(config.data.held_out)
 
 
 def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bool = True) -> Preparation:
@@ -105,7 +125,7 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     progress = progress or Progress()
     selection = choose(config)
     for task_id in selection.excluded_by_name:
-        progress.say(f"{task_id} is named in data.tasks and left out by data.exclude or data.license_use.")
+        progress.say(left_out_by_name(task_id))
     tokenizer = Tokenizer.open(resolve_encoder(config.encoder))
     cache = cache_folder(config.data.cache)
     done: list[tuple[Task, TaskStore]] = []
@@ -135,12 +155,12 @@ def _without_overlap(preparation: Preparation, config: RunConfig, cache: Path, p
 
     found = left_out_places(
         preparation.tasks, preparation.stores, lambda task: rows_of(task, mirror=config.data.mirror),
-        max_rows=lambda task: _most_rows(task, config), cache=cache, progress=progress,
+        max_rows=lambda task: _most_rows(task, config), cache=cache, progress=progress, held_out=_held_out(config),
     )  # fmt: skip
     if found:
         progress.say(
             f"{sum(map(len, found.values())):,} train rows of {len(found)} tasks are left out, since they stand in "
-            "evaluated rows: `taskloom overlap RUN.toml` shows them, data.drop_overlap=false keeps them."
+            "evaluated or held-out rows: `taskloom overlap RUN.toml` shows them, data.drop_overlap=false keeps them."
         )
     return replace(preparation, left_out_rows=found)
 
@@ -163,8 +183,8 @@ def find_overlap(
     others = select(against, own=own).tasks if against else ()
     return find_overlap(
         selection.tasks, lambda task: rows_of(task, mirror=config.data.mirror),
-        max_rows=lambda task: _most_rows(task, config), against=(*benchmarks, *others), threshold=threshold,
-        stop=config.data.on_error == "stop", progress=progress,
+        max_rows=lambda task: _most_rows(task, config), against=(*benchmarks, *others), held_out=_held_out(config),
+        threshold=threshold, stop=config.data.on_error == "stop", progress=progress,
     )  # fmt: skip
 
 
@@ -234,6 +254,8 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     """Score every task on all of its rows and write results, predictions, model, card, task list and citations."""
     from taskloom.evaluation.engine import fingerprint
     from taskloom.evaluation.report import RunReport, summarize
+    from taskloom.modeling.encoder import resolve_encoder
+    from taskloom.modeling.lineage import lineage_of
     from taskloom.reporting.card import model_card
     from taskloom.reporting.task_list import TrainedTask, citations, task_list
     from taskloom.training.plan import library_versions
@@ -271,6 +293,7 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         max_length=config.data.max_length,
         encoder_name=config.encoder,
         files=pages,  # the model may leave without its run
+        training=lineage_of(resolve_encoder(config.encoder)).after(plan.tasks, _held_out(config)).to_json(),
     )
     for name, page in pages.items():
         run.write(name, page)

@@ -27,3 +27,9 @@ TextFile = Annotated[
 ]
 Precision = Annotated[Literal["auto", "fp32", "bf16"], typer.Option(help="Arithmetic.")]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where the model runs.")]
+ZeroShotWay = Annotated[
+    Literal["pairs", "one-pass", "both", "auto"], typer.Option(help="A pair for each label, all labels in one pass.")
+]
+LongTexts = Annotated[
+    Literal["truncate", "windows"], typer.Option(help="Cut texts that are too long, or average their windows.")
+]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from taskloom.errors import UserError
 
 if TYPE_CHECKING:
     from taskloom.config import RunConfig
@@ -53,12 +51,12 @@ def print_lines(lines: Iterable[str]) -> None:
         print(line, flush=True)
 
 
-def text_of(row: dict[str, Any]) -> str:
-    """Return the text of a row; raises UserError for a row without one."""
-    text = row.get("text")
-    if not isinstance(text, str):
-        raise UserError(f"A row has no 'text'; it has {', '.join(map(str, row))}. Rename the column to 'text'.")
-    return text
+def as_lines(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield each result as a line of JSON."""
+    import json
+
+    for result in results:
+        yield json.dumps(result, ensure_ascii=False)
 
 
 def chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -94,7 +94,7 @@ def _dry_run(config: RunConfig) -> None:
     for task in chosen.tasks:
         print(f"# {task.versioned}")
     for task_id in chosen.excluded_by_name:
-        print(f"{task_id} is named in data.tasks and left out by data.exclude or data.license_use.", file=sys.stderr)
+        print(workflows.left_out_by_name(task_id), file=sys.stderr)
 
 
 def _prepared_line(store: TaskStore, used: Mapping[str, int]) -> str:

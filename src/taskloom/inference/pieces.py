@@ -19,7 +19,8 @@ from taskloom.inference.label_sets import Asked
 Array = NDArray[Any]
 Long = Literal["truncate", "windows"]
 LONG = ("truncate", "windows")
-TOKENS_PER_BATCH = 8192
+TOKENS_PER_BATCH = 4096
+"""What a batch of a 22M encoder may have before its largest arrays leave a core's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)

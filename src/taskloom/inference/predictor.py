@@ -19,7 +19,7 @@ from taskloom.inference.classifying import Classifier, Question, Way
 from taskloom.inference.label_sets import TEMPLATE, label_sets, templates
 from taskloom.inference.pieces import LONG, Long, Reading
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
-from taskloom.inference.scorers import torch_mark_scorer, torch_scorer
+from taskloom.inference.scorers import MarkScorer, PairScorer, torch_scorers
 from taskloom.modeling import model as modeling
 from taskloom.modeling.encoder import choose_autocast, choose_device
 from taskloom.modeling.head_table import Head
@@ -36,6 +36,7 @@ class Model:
         self.folder = folder
         self.max_length = max_length
         self._how = how
+        self._kept: tuple[Any, PairScorer | None, MarkScorer | None] | None = None
 
     def __repr__(self) -> str:
         return f"Model({str(self.folder)!r}, tasks={len(self.heads)}, device={self.device.type!r})"
@@ -145,12 +146,15 @@ class Model:
         if long not in LONG:
             raise DataError(f"Long texts can be read as {' or '.join(LONG)}, not {long!r}.{did_you_mean(long, LONG)}")
         how = self._answering(use_task_embedding)
-        entailment, one_pass = self.network.table.zero_shot(), self.network.table.one_pass()
-        return Classifier(
-            pairs=torch_scorer(self.network, entailment, how) if entailment else None,
-            marks=torch_mark_scorer(self.network, one_pass, how) if one_pass else None,
-            reading=Reading(tokenizer=how.tokenizer, max_length=self.max_length, long=long),
-        )
+        pairs, marks = self._scorers(how)
+        return Classifier(pairs, marks, Reading(tokenizer=how.tokenizer, max_length=self.max_length, long=long))
+
+    def _scorers(self, how: Answering) -> tuple[PairScorer | None, MarkScorer | None]:
+        """Return the scorers of the model's heads, kept as long as its weights do not change."""
+        key = (how.use_task_embedding, *((value.data_ptr(), value._version) for value in self.network.parameters()))
+        if self._kept is None or self._kept[0] != key:
+            self._kept = key, *torch_scorers(self.network, how)
+        return self._kept[1:]
 
     def _answering(self, use_task_embedding: bool) -> Answering:
         how = self._how

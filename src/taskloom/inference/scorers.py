@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from taskloom.evaluation.evaluator import Answering
+    from taskloom.modeling.encoder import Encoder
     from taskloom.modeling.head_table import Head
     from taskloom.modeling.model import Model
 
@@ -40,46 +41,73 @@ class MarkScorer(Protocol):
         """
 
 
-def torch_mark_scorer(model: Model, head: Head, how: Answering) -> MarkScorer:
-    """Return the scorer of a model's own network and its one-pass head, without the task embedding."""
+def torch_scorer(model: Model, head: Head, how: Answering, *, encoder: Encoder | None = None) -> PairScorer:
+    """Return the scorer of a model's own network and one of its entailment heads, where and as `how` says.
+
+    It keeps the weights as they are now: a copy in bf16 where `how` asks for that. `encoder` is such a copy, if there
+    is one already.
+    """
     import torch
 
-    def placed(values: Array | None) -> Any:
-        return None if values is None else torch.from_numpy(values).to(how.device)
+    from taskloom.modeling.scoring import at_first_token, scoring_encoder
 
-    @torch.inference_mode()
-    def score(ids: Array, types: Array | None, mask: Array | None, sequence: Array, position: Array) -> Array:
-        with how.arithmetic():
-            _, hidden = model.encoder(placed(ids), attention_mask=placed(mask), token_type_ids=placed(types))
-        logits = how.head_logits(model, hidden[placed(sequence), placed(position)], head)
-        return np.asarray((logits[:, 1] - logits[:, 0]).cpu().numpy(), np.float32)
-
-    return score
-
-
-def torch_scorer(model: Model, head: Head, how: Answering) -> PairScorer:
-    """Return the scorer of a model's own network and one of its entailment heads, where and as `how` says."""
-    import torch
-
-    columns = nli_columns(head)
-    vector = model.task_embedding[model.table.places[head.task]] if how.use_task_embedding else None
-
-    def placed(values: Array | None) -> Any:
-        return None if values is None else torch.from_numpy(values).to(how.device)
+    encoder = at_first_token(encoder or scoring_encoder(model.encoder, dtype=how.autocast or torch.float32))
+    weight, bias = (values[[head.rows[column] for column in nli_columns(head)]].float() for values in
+                    (model.head_weight.detach(), model.head_bias.detach()))  # fmt: skip
+    vector = model.task_embedding[model.table.places[head.task]].detach() if how.use_task_embedding else None
 
     @torch.inference_mode()
     def score(ids: Array, types: Array | None, mask: Array | None) -> Array:
-        with how.arithmetic():
-            pooled, _ = model.encoder(
-                placed(ids),
-                attention_mask=placed(mask),
-                token_type_ids=placed(types),
-                first_vector=None if vector is None else vector.expand(len(ids), -1),
-            )
-        found: Array = how.head_logits(model, pooled, head)[:, columns].cpu().numpy()
-        return np.asarray(found, np.float32)
+        pooled, _ = encoder(
+            _placed(ids, how),
+            attention_mask=_placed(mask, how),
+            token_type_ids=_placed(types, how),
+            first_vector=None if vector is None else vector.expand(len(ids), -1),
+        )
+        # fp32: the 8 bits of a bf16 logit make ties of different answers
+        return np.asarray(torch.addmm(bias, pooled.float(), weight.T).cpu().numpy(), np.float32)
 
     return score
+
+
+def torch_mark_scorer(model: Model, head: Head, how: Answering, *, encoder: Encoder | None = None) -> MarkScorer:
+    """Return the scorer of a model's own network and its one-pass head, without the task embedding; `encoder` as
+    above."""
+    import torch
+
+    from taskloom.modeling.scoring import scoring_encoder
+
+    encoder = encoder or scoring_encoder(model.encoder, dtype=how.autocast or torch.float32)
+    weight = (model.head_weight[head.rows[1]] - model.head_weight[head.rows[0]]).detach().float()
+    bias = (model.head_bias[head.rows[1]] - model.head_bias[head.rows[0]]).detach().float()
+
+    @torch.inference_mode()
+    def score(ids: Array, types: Array | None, mask: Array | None, sequence: Array, position: Array) -> Array:
+        _, hidden = encoder(_placed(ids, how), attention_mask=_placed(mask, how), token_type_ids=_placed(types, how))
+        marks = hidden[_placed(sequence, how), _placed(position, how)].float()
+        return np.asarray((marks @ weight + bias).cpu().numpy(), np.float32)
+
+    return score
+
+
+def torch_scorers(model: Model, how: Answering) -> tuple[PairScorer | None, MarkScorer | None]:
+    """Return the scorers of the heads that a model has for labels given on the spot; they share one encoder."""
+    import torch
+
+    from taskloom.modeling.scoring import scoring_encoder
+
+    encoder = scoring_encoder(model.encoder, dtype=how.autocast or torch.float32)
+    entailment, one_pass = model.table.zero_shot(), model.table.one_pass()
+    return (
+        torch_scorer(model, entailment, how, encoder=encoder) if entailment else None,
+        torch_mark_scorer(model, one_pass, how, encoder=encoder) if one_pass else None,
+    )
+
+
+def _placed(values: Array | None, how: Answering) -> Any:
+    import torch
+
+    return None if values is None else torch.from_numpy(values).to(how.device)
 
 
 def nli_columns(head: Head) -> list[int]:

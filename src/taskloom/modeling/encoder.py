@@ -35,6 +35,8 @@ DEBERTA = "deberta-v2"
 """What DeBERTa-v2 and v3 call themselves in config.json."""
 DEBERTA_ATTENTION = ("auto", "flash")
 HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "LICENSE*")
+POOLINGS = ("own", "first", "mean")
+"""How a sequence becomes one vector: the architecture's own pooler, its first token, or the mean of its tokens."""
 _SEEN: ContextVar[list[Tensor] | None] = ContextVar("last_hidden_states", default=None)
 """Where a forward pass collects its hidden states; each thread has its own, so one model can serve several."""
 
@@ -55,6 +57,14 @@ def resolve_encoder(name: str) -> Path:
             f"There is no encoder folder {name}. Give a folder, a hub id such as microsoft/deberta-v3-base, or minilm."
         )
     return _checked(_download(name))
+
+
+def longest_input(folder: Path) -> int:
+    """Return how many tokens an encoder's positions reach; RoBERTa's count from behind the padding id."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    found = config.get("max_position_embeddings") or 512
+    shifted = config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet")
+    return int(found) - 2 * shifted
 
 
 def _packaged_encoder() -> Path:
@@ -103,7 +113,8 @@ class Encoder(nn.Module):
     """A text encoder: token ids in, pooled features and last hidden states out.
 
     `new_parameters` names what the checkpoint did not have and was drawn from the seed (often the pooler);
-    `unread_parameters` what it had and this network has no place for (often a language model's head).
+    `unread_parameters` what it had and this network has no place for (often a language model's head). `pooling` is one
+    of POOLINGS; all but "own" are for comparing encoders, since an exported head reads the architecture's own pooler.
     """
 
     def __init__(
@@ -115,6 +126,7 @@ class Encoder(nn.Module):
         self.new_parameters = tuple(name for name in new_parameters if not name.startswith(self.last_linear + "."))
         self.unread_parameters = tuple(unread_parameters)
         self.reads_types = _reads_types(network)
+        self.pooling = "own"
         _set_module(network, self.last_linear, nn.Identity())
         self.base.register_forward_hook(_keep_hidden_states)
 
@@ -197,7 +209,7 @@ class Encoder(nn.Module):
             pooled = self.network(**inputs).logits
         finally:
             _SEEN.reset(before)
-        return pooled, seen[0]
+        return pooled_by(self.pooling, pooled, seen[0], attention_mask), seen[0]
 
     def _embed(self, input_ids: Tensor) -> Tensor:
         """Return word embeddings; on a CPU with gradients for the tokens that occur only, see `rows`."""
@@ -227,6 +239,19 @@ class Encoder(nn.Module):
         """Take the linear layer out and return the network."""
         _set_module(self.network, self.last_linear, nn.Identity())
         return self.network
+
+
+def pooled_by(pooling: str, own: Tensor, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Return one vector a sequence (sequences, width) from what the own pooler gives and the last hidden states
+    (sequences, length, width); padding does not enter the mean."""
+    if pooling == "own":
+        return own
+    if pooling == "first":
+        return hidden[:, 0]
+    if attention_mask is None:
+        return hidden.mean(1)
+    weights = attention_mask.to(hidden.dtype)[:, :, None]
+    return (hidden * weights).sum(1) / weights.sum(1)
 
 
 def _keep_hidden_states(_base: nn.Module, _inputs: Any, output: Any) -> None:

@@ -165,17 +165,21 @@ class Model(nn.Module):
         max_length: int,
         encoder_name: str,
         files: Mapping[str, str] | None = None,
+        training: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the model folder: encoder in Hugging Face form, heads, tokenizer, and `files` (name -> text).
 
+        `training` is what heads.json records of the tasks trained and held out, see `lineage`.
+
         It appears whole or not at all: written beside its place, then renamed; a folder that is there is replaced.
         """
+        assert self.encoder.pooling == "own", "an exported head reads the architecture's own pooler"
         with new_folder(folder) as temporary, quiet():
             self._save_encoder(temporary)
             save_tokenizer(tokenizer_folder, temporary, max_length=max_length)
             weights = {name: value.detach().cpu().contiguous() for name, value in self._own_parameters().items()}
             save_file(weights, temporary / HEADS_WEIGHTS)
-            record = self._record(max_length, encoder_name)
+            record = self._record(max_length, encoder_name) | ({} if training is None else {"training": training})
             (temporary / HEADS_JSON).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
             for name, text in (files or {}).items():
                 (temporary / name).write_text(text, encoding="utf-8")
