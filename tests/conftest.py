@@ -7,10 +7,13 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from browser import _chromium, browser  # noqa: F401  (fixtures are known by being imported here)
 
 ROOT = Path(__file__).resolve().parents[1]
+settings.register_profile("taskloom", deadline=None)  # how long an example takes says more of the machine
+settings.load_profile("taskloom")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
 

@@ -140,17 +140,27 @@ def export(
     out: str | os.PathLike[str],
     *,
     head: str | None = None,
+    format: Literal["hf", "onnx", "openvino", "adapter"] = "hf",
+    int8: bool = False,
+    calibrate: str | None = None,
+    force: bool = False,
     with_task_embedding: bool = False,
 ) -> Path:
-    """Write one head of a run or model to the folder `out`, for transformers alone; returns the folder.
+    """Write one head of a run or model to the new folder `out`; returns the folder.
 
-    `head` is the id of a trained task; without it the zero-shot head is taken.
+    `head` is the id of a trained task; without it the zero-shot head is taken. `format` is "hf" (for transformers
+    alone), "onnx", "openvino", or "adapter" (a few kB, to be opened on the same encoder). `int8` adds a graph in int8,
+    made from and checked on rows of `calibrate`, a file or a task (default: the head's own); with less than 98 % of the
+    decisions it is refused unless `force`. Raises UserError for what cannot be written, or would give other numbers.
     """
     from pathlib import Path
 
     from taskloom import workflows
+    from taskloom.exporting import Wanted
 
-    return workflows.export(Path(path), Path(out), head=head, with_task_embedding=with_task_embedding)
+    wanted = Wanted(form=format, task=head, with_task_embedding=with_task_embedding, int8=int8, force=force)
+    workflows.export(Path(path), Path(out), wanted, calibrate=calibrate)
+    return Path(out)
 
 
 def finetune(
@@ -185,13 +195,22 @@ def finetune(
     return tuning.finetune(request, output=None if output is None else Path(output)).model
 
 
-def load_model(path: str | os.PathLike[str], *, device: str = "auto", precision: str = "auto") -> Model:
-    """Open a trained model: a run folder or its `model` folder.
+def load_model(
+    path: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    backend: str = "auto",
+    adapter: str | os.PathLike[str] | None = None,
+) -> Model:
+    """Open a trained model: a run folder, its `model` folder, an export, or a classifier in Hugging Face form.
 
-    `device` is auto, cpu, cuda or mps; `precision` is auto, fp32 or bf16. Raises UserError if there is no model.
+    `device` is auto, cpu, cuda or mps; `precision` is auto, fp32, bf16 or int8; `backend` is auto, torch, onnx or
+    openvino; `adapter` is the folder of a head to be added. Raises UserError if there is no model.
     """
     from pathlib import Path
 
     from taskloom import workflows
 
-    return workflows.open_model(Path(path), device=device, precision=precision)
+    added = None if adapter is None else Path(adapter)
+    return workflows.open_model(Path(path), device=device, precision=precision, backend=backend, adapter=added)

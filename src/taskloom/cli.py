@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (runs.prepare, "taskloom prepare run.toml data.max_rows=1000"),
     (runs.train, "taskloom train run.toml training.steps=200"),
     (evaluation.evaluate, "taskloom evaluate runs/first --split test --tasks 'glue/*'"),
+    (runs.report, "taskloom report runs/first"),
     (adapting.finetune, "taskloom finetune runs/first --task glue/rte --shots 16 --seeds 5"),
     (adapting.transfer, "taskloom transfer runs/first minilm --tasks held-out --shots 16,64 --output transfer"),
     (models.export, "taskloom export runs/first exported --head glue/rte"),

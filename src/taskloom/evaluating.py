@@ -6,18 +6,18 @@ left its run in a folder of its own. Typed again, or after a kill, what is kept 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskloom.errors import DataError, ModelError, UserError
+from taskloom.errors import DataError, ModelError, UnknownTaskError, UserError
 from taskloom.own_rows import SPLIT, OwnRows, task_of_rows
 from taskloom.progress import Progress
-from taskloom.recipes.own import own_task
 from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import matches, select
 from taskloom.subject import Subject, locate, open_subject
-from taskloom.workflows import Preparation, prepare
+from taskloom.workflows import choose, prepare
 
 if TYPE_CHECKING:
     from taskloom.data.store import TaskStore
@@ -53,6 +53,7 @@ def evaluate(
         raise UserError(f"--split {split!r} is not one of {', '.join(SPLITS)}.")
     progress = progress or Progress()
     place = locate(path, out=out)
+    _check_writable(place.results)
     busy = UserError(f"{place.results} is in use by another process. Wait for it, or give another folder with --out.")
     with locked(place.results / ".lock", busy=busy):
         subject = open_subject(place)
@@ -69,6 +70,15 @@ def evaluate(
         found = _as_report(subject, engine, jobs, reports, skipped, calibration)
         _keep(subject, found)
     return found
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error.strerror}. Give a folder for results with --out.") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder} cannot be written to. Give another folder for results with --out.")
 
 
 def compare_runs(
@@ -145,40 +155,46 @@ def _chosen(
             f"{subject.place.model} has no run beside it that says which tasks to read. Name some with "
             "--tasks 'glue/*', or give rows of your own with --data FILE --text COLUMN --label COLUMN."
         )
-    own = tuple(own_task(entry) for entry in subject.config.task) if subject.place.is_run else ()
-    wanted = _selected(patterns, own)
+    mine, others = _selected(subject, patterns)
     failed: dict[str, str] = {}
     done: list[tuple[Task, TaskStore]] = []
     left_out: Mapping[str, Any] = {}
-    known = subject.model.table.places
-    if subject.place.is_run and (not patterns or any(_is_trained(pattern, wanted, known) for pattern in patterns)):
-        run: Preparation = prepare(subject.config, progress=progress, to_train=not quick)
-        failed |= {failure.task: failure.reason for failure in run.failed}
-        left_out = run.left_out_rows
-        pairs = zip(run.tasks, run.stores, strict=True)
-        done = [pair for pair in pairs if not patterns or any(matches(pattern, pair[0]) for pattern in patterns)]
-    there = {task.id for task, _ in done}
-    for task in wanted:
-        if task.id not in there:
+    if mine and not quick and subject.config.evaluation.baselines:  # only TF-IDF asks which train rows were left out
+        run = prepare(subject.config, progress=progress)
+        left_out, ids = run.left_out_rows, {task.id for task in mine}
+        done = [pair for pair in zip(run.tasks, run.stores, strict=True) if pair[0].id in ids]
+        failed = {failure.task: failure.reason for failure in run.failed if failure.task in ids}
+    there = {task.id for task, _ in done} | failed.keys()
+    remaining = [task for task in (*mine, *others) if task.id not in there]
+    with progress.bar("preparing tasks", len(remaining)) as bar:
+        for task in remaining:
             try:
                 done.append((task, subject.prepared(task)))
             except UserError as error:
-                failed[task.versioned] = str(error)
-    return done, {task: reason for task, reason in failed.items() if not patterns or task not in there}, left_out
+                failed[task.id] = str(error)
+            bar.advance(note=task.id)
+    return done, failed, left_out
 
 
-def _selected(patterns: Sequence[str], own: tuple[Task, ...]) -> list[Task]:
-    """Return the tasks of the catalog and of the run file that any pattern matches; known defects only by name."""
+def _selected(subject: Subject, patterns: Sequence[str]) -> tuple[list[Task], list[Task]]:
+    """Return the tasks of the run that any pattern matches (all without one), and others of the catalog.
+
+    Known defects are among the others only by name. Raises UnknownTaskError for a pattern that matches nothing.
+    """
+    run = choose(subject.config).tasks if subject.place.is_run else ()
     if not patterns:
-        return []
-    ids = {task.id for task in own}
-    found = [task for task in select(patterns, own=own).tasks
-             if task.id not in ids or any(matches(pattern, task) for pattern in patterns)]  # fmt: skip
-    return [task for task in found if task.defect is None or task.id in patterns or task.versioned in patterns]
-
-
-def _is_trained(pattern: str, wanted: Iterable[Task], known: Mapping[str, int]) -> bool:
-    return any(matches(pattern, task) and task.versioned in known for task in wanted) or "+" in pattern
+        return list(run), []
+    mine = [task for task in run if any(matches(pattern, task) for pattern in patterns)]
+    others: dict[str, Task] = {}
+    for pattern in patterns:
+        try:
+            others |= {task.id: task for task in select([pattern]).tasks}
+        except UnknownTaskError:
+            if not any(matches(pattern, task) for task in run):
+                raise
+    ids = {task.id for task in mine}
+    named = [task for task in others.values() if task.defect is None or {task.id, task.versioned} & set(patterns)]
+    return mine, [task for task in named if task.id not in ids]
 
 
 def _reports(

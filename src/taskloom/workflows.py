@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import RunConfig
 from taskloom.errors import ConfigError, ModelError, RecastError, SourceError, UserError
+from taskloom.executors import each_done
 from taskloom.progress import Progress
 from taskloom.recipes.held_out import held_out_tasks, is_held_out
 from taskloom.recipes.own import own_recasts, own_task
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
 
     from taskloom.data.standardize import CanonicalTask
     from taskloom.data.store import TaskStore
+    from taskloom.data.tokenizer import Tokenizer
     from taskloom.evaluation.report import RunReport
+    from taskloom.exporting import Wanted
+    from taskloom.inference.check_rows import CheckRows
     from taskloom.inference.predictor import Model as Predictor
+    from taskloom.modeling.head_table import Head
     from taskloom.overlapping import OverlapReport
     from taskloom.training.trainer import Trainer
 
@@ -119,26 +125,27 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     With `to_train` and `data.drop_overlap`, train rows that stand in evaluated rows are found and left out.
     """
     from taskloom.data.store import cache_folder
-    from taskloom.data.tokenizer import Tokenizer
     from taskloom.modeling.encoder import resolve_encoder
 
     progress = progress or Progress()
     selection = choose(config)
     for task_id in selection.excluded_by_name:
         progress.say(left_out_by_name(task_id))
-    tokenizer = Tokenizer.open(resolve_encoder(config.encoder))
-    cache = cache_folder(config.data.cache)
-    done: list[tuple[Task, TaskStore]] = []
-    failed: list[Failure] = []
+    encoder = resolve_encoder(config.encoder)
+    cache = cache_folder(config.data.cache).absolute()
+    found: dict[int, TaskStore | UserError] = {}
+    work = partial(_store_or_error, config=config, encoder=encoder, cache=cache)
     with progress.bar("preparing tasks", len(selection.tasks)) as bar:
-        for task in selection.tasks:
-            try:
-                done.append((task, prepare_task(task, config, tokenizer, cache)))
-            except UserError as error:
-                if config.data.on_error == "stop" and not isinstance(error, RecastError):
-                    raise  # labels without words are no fault of the data: the task itself is trained
-                failed.append(Failure(task.id, str(error)))
-            bar.advance(note=task.id)
+        for place, result in each_done(
+            work, selection.tasks, workers=config.data.workers, executor=config.data.executor
+        ):
+            if isinstance(result, UserError) and config.data.on_error == "stop" and not isinstance(result, RecastError):
+                raise result  # labels without words are no fault of the data: the task itself is trained
+            found[place] = result
+            bar.advance(note=selection.tasks[place].id)
+    results = [(task, found[place]) for place, task in enumerate(selection.tasks)]
+    done = [(task, store) for task, store in results if not isinstance(store, UserError)]
+    failed = [Failure(task.id, str(error)) for task, error in results if isinstance(error, UserError)]
     for failure in failed:
         progress.say(f"{failure.task} cannot be used: {failure.reason}")
     if not done:
@@ -147,6 +154,24 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     return (
         _without_overlap(preparation, config, cache, progress) if to_train and config.data.drop_overlap else preparation
     )
+
+
+def _store_or_error(task: Task, *, config: RunConfig, encoder: Path, cache: Path) -> TaskStore | UserError:
+    """Return the store of one task, or what is wrong with it; runs in any process."""
+    try:
+        described = encoder / "tokenizer.json"
+        changed = described.stat().st_mtime_ns if described.is_file() else 0
+        return prepare_task(task, config, _tokenizer(encoder, changed), cache)
+    except UserError as error:
+        return error
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(encoder: Path, _changed: int) -> Tokenizer:
+    """Return an encoder's tokenizer, opened once a process: that takes longer than preparing a small task."""
+    from taskloom.data.tokenizer import Tokenizer
+
+    return Tokenizer.open(encoder)
 
 
 def _without_overlap(preparation: Preparation, config: RunConfig, cache: Path, progress: Progress) -> Preparation:
@@ -256,8 +281,7 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     from taskloom.evaluation.report import RunReport, summarize
     from taskloom.modeling.encoder import resolve_encoder
     from taskloom.modeling.lineage import lineage_of
-    from taskloom.reporting.card import model_card
-    from taskloom.reporting.task_list import TrainedTask, citations, task_list
+    from taskloom.publishing import pages_of, trained_tasks, write_report
     from taskloom.training.plan import library_versions
 
     config, run, plan = trainer.config, trainer.run, trainer.plan
@@ -273,18 +297,10 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         tasks=tasks,
         aggregate=summarize(tasks),
         training=trainer.training_figures(),
+        not_trained=preparation.left_out(),
     )
-    trained = [
-        TrainedTask(task, store.labels, plan.rows(at))
-        for at, (task, store) in enumerate(zip(plan.tasks, plan.stores, strict=True))
-    ]
     head = trainer.model.table.zero_shot()
-    card = model_card(trained, report, zero_shot=head.task if head else None, max_length=config.data.max_length)
-    pages = {
-        "README.md": card,
-        "tasks.md": task_list(trained, report, left_out=preparation.left_out()),
-        "citations.bib": citations(plan.tasks),
-    }
+    pages = pages_of(plan, report, config, head.task if head else None)
     if not run.writes:
         return report
     trainer.model.save(
@@ -297,22 +313,81 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     )
     for name, page in pages.items():
         run.write(name, page)
-    report.write(run.file("results.json"))  # last: its existence says that the run is finished
+    report.write(run.file("results.json"))  # its existence says that the run is finished
+    write_report(run.path, report, trained_tasks(plan), config)  # `taskloom report` makes it anew, so it comes after
     return report
 
 
-def export(path: Path, out: Path, *, head: str | None = None, with_task_embedding: bool = False) -> Path:
-    """Write one head of a run or model to `out` as a Hugging Face folder; without `head`, the zero-shot one."""
-    from taskloom.inference.export import export_head
+def report(path: Path, *, texts: bool = True) -> Path:
+    """Write report.html of a finished run anew, with transfer.jsonl if it has one by now, and return its path.
 
-    return export_head(model_folder(path), out, task=head, with_task_embedding=with_task_embedding)
+    Raises ModelError for anything but a run folder.
+    """
+    from taskloom.evaluation.report import read_report
+    from taskloom.publishing import planned_tasks, write_report
+    from taskloom.run_file import load_config
+
+    folder = _run_folder(path)
+    config = load_config(folder / "config.toml")
+    trained = planned_tasks(folder, choose(config).tasks)
+    return write_report(folder, read_report(folder / "results.json"), trained, config, texts=texts)
 
 
-def open_model(path: Path, *, device: str = "auto", precision: str = "auto") -> Predictor:
-    """Open a trained model for prediction: a run folder or its model folder."""
+def _run_folder(path: Path) -> Path:
+    folder = path.parent if path.name == "model" else path
+    if not (folder / "config.toml").is_file():
+        raise ModelError(f"{path} is not a run folder: it has no config.toml, which says where the tasks' rows are.")
+    return folder
+
+
+def export(path: Path, out: Path, wanted: Wanted, *, calibrate: str | None = None) -> list[str]:
+    """Write one head of a run or model to `out`; returns what the checks found, a line each.
+
+    `calibrate` names the rows that an int8 form is made from and checked on: a file, or a task (default: the head's
+    own), whose rows are read as the run read them.
+    """
+    from taskloom import exporting
+
+    folder = model_folder(path)
+
+    def rows(head: Head, tokenizer: Tokenizer, max_length: int) -> CheckRows:
+        return _check_rows(folder, calibrate, head, tokenizer, max_length)
+
+    if wanted.int8:
+        wanted = replace(wanted, rows=rows)
+    return exporting.export(folder, out, wanted)
+
+
+def _check_rows(folder: Path, calibrate: str | None, head: Head, tokenizer: Tokenizer, max_length: int) -> CheckRows:
+    """Return the rows of a file, or of a task of the run or the catalog, in the cache that the run uses."""
+    from taskloom.data.store import build, cache_folder
+    from taskloom.inference.check_rows import TO_CALIBRATE, rows_of_file, rows_of_task
+    from taskloom.run_file import load_config
+
+    if calibrate is not None and Path(calibrate).is_file():
+        return rows_of_file(Path(calibrate), head, tokenizer, max_length=max_length)
+    run = folder.parent / "config.toml"
+    config = load_config(run) if run.is_file() else None
+    own = {task.id: task for task in choose(config).tasks} if config else {}
+    name = (calibrate or head.id).partition("@")[0]
+    task = own[name] if name in own else get_task(name)
+    canonical = rows_of(task, mirror=config.data.mirror if config else "", max_rows=10 * TO_CALIBRATE)
+    cache = cache_folder(config.data.cache if config else "")
+    return rows_of_task(build(canonical, tokenizer, cache=cache, max_length=max_length, max_rows=10 * TO_CALIBRATE))
+
+
+def open_model(
+    path: Path, *, device: str = "auto", precision: str = "auto", backend: str = "auto", adapter: Path | None = None
+) -> Predictor:
+    """Open a model for prediction: a run folder, its model folder, an export, or a classifier in Hugging Face form."""
     from taskloom.inference.predictor import load_model
 
-    return load_model(model_folder(path), device=device, precision=precision)
+    if not path.is_dir():
+        raise ModelError(f"There is no folder {path}. Give a run folder or a model folder.")
+    inner = path / "model"
+    if (path / "plan.json").is_file() and not (inner / "heads.json").is_file():
+        model_folder(path)  # says that the run has not finished
+    return load_model(path, device=device, precision=precision, backend=backend, adapter=adapter)
 
 
 def model_folder(path: Path) -> Path:
@@ -336,7 +411,8 @@ def cache(*, clear: bool = False, setting: str = "") -> str:
     if clear:
         for store in stores:
             shutil.rmtree(store)
-        shutil.rmtree(folder / "overlap", ignore_errors=True)
+        for made in ("overlap", "graphs"):
+            shutil.rmtree(folder / made, ignore_errors=True)
     return f"{folder}: {len(stores)} prepared tasks, {size / 1e6:.1f} MB{', removed' if clear else ''}"
 
 

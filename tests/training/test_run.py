@@ -15,11 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from taskloom.errors import CheckpointError, Interrupted, TrainingFailed
+from taskloom.errors import CheckpointError, DataError, Interrupted, ModelError, TrainingFailed
 from taskloom.evaluating import evaluate
 from taskloom.progress import Progress
 from taskloom.run_file import load_config
-from taskloom.workflows import Run, train
+from taskloom.workflows import Run, report, train
 
 STEPS = 12
 
@@ -74,7 +74,8 @@ def _weights(run: Run) -> dict[str, bytes]:
 def test_a_run_writes_its_folder(run_file: Path) -> None:
     """After training, the folder holds everything DESIGN names, and results for both tasks with a baseline."""
     run = train(load_config(run_file))
-    for name in ("config.toml", "plan.json", "log.jsonl", "results.json", "tasks.md", "README.md", "citations.bib"):
+    written = ("config.toml", "plan.json", "log.jsonl", "results.json", "tasks.md", "README.md", "citations.bib")
+    for name in (*written, "report.html"):
         assert (run.folder / name).stat().st_size > 0, name
     for name in ("README.md", "tasks.md", "citations.bib"):  # the model folder may leave without its run
         assert (run.model / name).read_text(encoding="utf-8") == (run.folder / name).read_text(encoding="utf-8")
@@ -85,6 +86,31 @@ def test_a_run_writes_its_folder(run_file: Path) -> None:
     assert run.results.tasks["own/classes@1"]["validation"].majority["accuracy"] is not None
     assert run.results.training["examples"] == 16 * STEPS
     assert {path.name for path in (run.folder / "predictions").iterdir()} >= {"own%2Fclasses.validation.parquet"}
+
+
+def test_report_has_the_run_and_is_made_anew(run_file: Path) -> None:
+    """The page shows tasks, curves and texts of wrong rows; made again it is the same, or on request without texts."""
+    run = train(load_config(run_file, ["training.learning_rate=1e-9"]))
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    assert "own/classes" in page and "own/scores" in page
+    assert page.count("<polyline") >= 2
+    assert "<blockquote><p>the " in page
+    (run.folder / "report.html").unlink()
+    assert report(run.model) == run.folder / "report.html"
+    assert (run.folder / "report.html").read_text(encoding="utf-8") == page
+    report(run.folder, texts=False)
+    assert "<blockquote>" not in (run.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_report_of_what_is_no_run_says_so(run_file: Path) -> None:
+    """Neither a folder without a run nor a run whose recipes are gone gives a page."""
+    with pytest.raises(ModelError, match="is not a run folder"):
+        report(run_file.parent)
+    run = train(load_config(run_file, ["training.steps=1"]))
+    plan = (run.folder / "plan.json").read_text(encoding="utf-8")
+    (run.folder / "plan.json").write_text(plan.replace("own/scores@1", "own/gone@7"), encoding="utf-8")
+    with pytest.raises(DataError, match="was trained on own/gone@7, and there is no such recipe now"):
+        report(run.folder)
 
 
 def test_a_finished_run_changes_nothing(run_file: Path) -> None:

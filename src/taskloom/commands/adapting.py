@@ -53,6 +53,7 @@ def finetune(
     from taskloom import progress, tuning
     from taskloom.own_data import Columns
 
+    tuning.check_output(output)
     recipe, told = tuning.recipe_of(task or data or "", Columns(text, pair, label, kind))
     request = tuning.Request(
         model=model, task=recipe, told=told, shots=shots, seeds=tuple(range(seed, seed + seeds)),

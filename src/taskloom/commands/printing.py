@@ -24,11 +24,11 @@ def config_of(run_file: Path, overrides: Sequence[str] | None) -> RunConfig:
     return load_config(run_file, overrides or ())
 
 
-def open_model(model: Path, device: str, precision: str) -> Model:
-    """Open a run's or a model's folder for prediction."""
+def open_model(model: Path, device: str, precision: str, backend: str = "auto", adapter: Path | None = None) -> Model:
+    """Open a run's or a model's folder, or an export, for prediction."""
     from taskloom import workflows
 
-    return workflows.open_model(model, device=device, precision=precision)
+    return workflows.open_model(model, device=device, precision=precision, backend=backend, adapter=adapter)
 
 
 def print_results(report: RunReport) -> None:

@@ -64,6 +64,21 @@ def train(
     print(f"run folder: {run.folder}\nmodel:      {run.folder / 'model'}")
 
 
+def report(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.", show_default=False)],
+    texts: Annotated[
+        bool, typer.Option("--texts/--no-texts", help="Show the texts of wrongly answered rows, where prepared.")
+    ] = True,
+) -> None:
+    """Write report.html of a run anew.
+
+    Training writes it too; transfer.jsonl in the run folder adds the results on other tasks. The page needs no network.
+    """
+    from taskloom import workflows
+
+    print(workflows.report(path, texts=texts))
+
+
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all prepared tasks.")] = False,
 ) -> None:

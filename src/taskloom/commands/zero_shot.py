@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from taskloom.commands.options import Device, LongTexts, ModelPath, Precision, TextFile, ZeroShotWay
+from taskloom.commands.options import Backend, Device, LongTexts, ModelPath, Precision, TextFile, ZeroShotWay
 from taskloom.commands.printing import as_lines, open_model, print_lines, tell_terminal
 from taskloom.errors import UserError
 
@@ -36,6 +36,7 @@ def classify(
     ] = None,
     precision: Precision = "auto",
     device: Device = "auto",
+    backend: Backend = "auto",
 ) -> None:
     """Classify texts with labels given on the spot."""
     from taskloom.inference.classifying import Question
@@ -51,7 +52,7 @@ def classify(
         way=way, templates=templates(template or TEMPLATE), multi_label=multi_label, none_below=none_below
     )
     tell_terminal(file)
-    opened = open_model(model, device, precision)
+    opened = open_model(model, device, precision, backend)
     work = Work(opened.classifier(long=long), question, None if given is None else label_set(given))
     if output is None:
         print_lines(as_lines(chain.from_iterable(work.answers(read_rows(file)))))

@@ -76,7 +76,7 @@ class Engine:
             unused_rows=store.unused.get(split, {}),
             seed=self.seed,
         )
-        more: dict[str, Any] = {"through": job.route.through}
+        more: dict[str, Any] = {"through": job.route.through, "role": job.task.role}
         if job.route.head.task != job.task.versioned:
             more["head"] = job.route.head.task
         if job.route.trained and self.both:

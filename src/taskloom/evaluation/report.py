@@ -52,6 +52,7 @@ class TaskReport(Frozen):
     `baselines` are further simple answers under the same metric names: "chance" and "tfidf"; one that there is not has
     its reason in `reasons` ("tfidf"). `without_embedding` is the same model with the task embedding left out. `through`
     says whose head answers: a task that was not trained is answered without embedding by that of the task `head`.
+    `role` is the task's: "train", or "evaluation" for a benchmark.
     """
 
     kind: str
@@ -69,6 +70,7 @@ class TaskReport(Frozen):
     without_embedding: Scores | None = None
     through: Through = "trained"
     head: str | None = None
+    role: str = "train"
 
     @property
     def score(self) -> float | None:
@@ -110,8 +112,8 @@ class Aggregate(Frozen):
 
 
 WEIGHING = (
-    "Each task counts once, whatever its rows: by its main metric, on its first split of {order}. mean_over_families "
-    "counts each family once: the mean of the families' means."
+    "Each task counts once, whatever its rows: by its main metric, on its first split of {order} (benchmarks: test). "
+    "mean_over_families counts each family once: the mean of the families' means."
 )
 
 
@@ -146,7 +148,8 @@ class RunReport(Frozen):
 
     `tasks` are those that were trained; `untrained` others that were evaluated through a head that fits, with an
     aggregate of their own; `skipped` those that no head answers, with the reason. `calibration` is by head, `model` the
-    sha256 of the weights that answered; `weighing` in the aggregate says how tasks count.
+    sha256 of the weights that answered; `weighing` in the aggregate says how tasks count. `not_trained` are tasks that
+    were asked for in training and could not be used, with the reason.
     """
 
     version: int = VERSION
@@ -159,6 +162,7 @@ class RunReport(Frozen):
     tasks: dict[str, dict[str, TaskReport]]
     aggregate: Summary
     training: dict[str, Any] = {}
+    not_trained: dict[str, str] = {}
     untrained: dict[str, dict[str, TaskReport]] = {}
     untrained_aggregate: Summary | None = None
     skipped: dict[str, str] = {}
@@ -207,8 +211,12 @@ def _upgraded(raw: Any, path: Path) -> dict[str, Any]:
 def merged(before: RunReport, found: RunReport) -> RunReport:
     """Return a run's report with newer scores of the same model in it; aggregates are computed anew."""
     tasks, untrained = _merged(before.tasks, found.tasks), _merged(before.untrained, found.untrained)
-    scored = {*tasks, *untrained}
-    skipped = {task: reason for task, reason in before.skipped.items() if task.partition(" ")[0] not in scored}
+    scored = {task.partition("@")[0] for task in (*tasks, *untrained)}
+    skipped = {
+        task: reason
+        for task, reason in before.skipped.items()
+        if task.partition(" ")[0].partition("@")[0] not in scored
+    }
     return before.model_copy(
         update={
             "tasks": tasks,
@@ -247,7 +255,9 @@ def _completed(before: TaskReport | None, found: TaskReport) -> TaskReport:
 
 
 def representative(splits: Mapping[str, TaskReport], order: Sequence[str] = SPLIT_ORDER) -> TaskReport:
-    """Return the report that stands for a task: the first split of `order` that it has."""
+    """Return the report that stands for a task: the first split of `order` that it has, test for a benchmark."""
+    if any(report.role == "evaluation" for report in splits.values()) and "test" in splits:
+        return splits["test"]
     return splits[min(splits, key=lambda split: order.index(split) if split in order else len(order))]
 
 

@@ -100,9 +100,8 @@ def _sentence(name: str, aggregate: Aggregate) -> str:
 def _extras(aggregate: Aggregate) -> str:
     told = ""
     if aggregate.with_tfidf:
-        told += f"; {number(aggregate.mean_gain_over_tfidf)} above TF-IDF over {aggregate.with_tfidf}"
+        told += f"; mean gain over TF-IDF {number(aggregate.mean_gain_over_tfidf)} over {aggregate.with_tfidf}"
     if aggregate.with_both:
-        told += (
-            f"; {number(aggregate.mean_loss_without_embedding)} lost without task embedding over {aggregate.with_both}"
-        )
+        loss = number(aggregate.mean_loss_without_embedding)
+        told += f"; mean loss without task embedding {loss} over {aggregate.with_both}"
     return told

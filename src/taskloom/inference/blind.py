@@ -35,7 +35,7 @@ from taskloom.recipes.recipe import Task
 
 Array = NDArray[Any]
 SHARPNESS = 20.0
-"""What cosines are multiplied by to become logits; the order of labels does not hang on it, nor does any metric here."""
+"""What cosines are multiplied by to become logits; no metric here hangs on it."""
 BOTH = ("pairs", "one-pass")
 TEXT_KINDS = ("classification", "multilabel")
 

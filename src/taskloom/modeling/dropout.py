@@ -56,11 +56,11 @@ def dropped(values: Tensor, p: float) -> Tensor:
     zeros = round(p * LEVELS)
     if zeros in (0, LEVELS):
         return values if zeros == 0 else values * 0
-    found: Tensor = _Dropped.apply(values, _kept(values.shape, zeros), LEVELS / (LEVELS - zeros))  # type: ignore[no-untyped-call]
+    found: Tensor = _Dropped.apply(values, kept(values.shape, zeros), LEVELS / (LEVELS - zeros))  # type: ignore[no-untyped-call]
     return found
 
 
-def _kept(shape: torch.Size, zeros: int) -> Tensor:
+def kept(shape: torch.Size, zeros: int) -> Tensor:
     """Return which values stay (bool, `shape`): those whose 16 bits are not among the lowest `zeros` of 65,536."""
     count = shape.numel()
     bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
