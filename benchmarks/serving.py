@@ -10,8 +10,8 @@ generated:  requests that schemathesis makes from the server's own description, 
 
 Without `--run` a 22M encoder with heads of random weights is served: the work is the same. `--narrow` serves two narrow
 layers instead, where the server is of interest and not the model, as `generated` always does. In the soak each client
-stays away for `--pause` seconds after an answer. Exits 1 when an answer was a 5xx, memory grew by 5 % or more, or 64 clients
-were no faster than one.
+stays away for `--pause` seconds after an answer. Exits 1 when an answer was a 5xx, memory grew by 5 % or more, or 64
+clients were no faster than one.
 """
 
 from __future__ import annotations

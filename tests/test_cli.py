@@ -25,7 +25,7 @@ overlap: --against --json --threshold OVERRIDES RUN_FILE
 prepare: --dry-run OVERRIDES RUN_FILE
 train: --dry-run OVERRIDES RUN_FILE
 evaluate: --against --calibrate --data --head --label --out --pair --quick --split --tasks --text PATH
-report: --no-texts --texts PATH
+report: --no-texts --texts --transfer PATH
 finetune: --data --device --epochs --kind --label --learning-rate --output --pair --seed --seeds --shots --task --text
     MODEL
 transfer: --device --json --max-length --max-rows --methods --output --seeds --seen --shots --tasks MODELS
@@ -119,6 +119,7 @@ MISTAKES = {
     "unknown task": (["show", "glue/rtee"], "Did you mean 'glue/rte'"),
     "unknown pattern": (["tasks", "nothing/*"], "matches no task"),
     "unknown collection": (["tasks", "startr"], "Did you mean"),
+    "report of no run": (["report", "nowhere"], "is not a run folder"),
     "unknown family": (["tasks", "--family", "nly"], "Did you mean 'nli'"),
     "unknown license use": (["tasks", "--license-use", "comercial"], "Did you mean 'commercial'"),
     "no range of labels": (["tasks", "--labels", "few"], "--labels 'few' is no range. Type a number such as 3"),

@@ -197,11 +197,13 @@ def test_two_runs_against_each_other(run: Path, capsys: pytest.CaptureFixture[st
     assert cli.main(["evaluate", str(run), "--against", str(other)]) == 0
     out = capsys.readouterr().out
     assert out.count("+0.000 to +0.000") >= 2
-    assert "small (second) less small: mean difference +0.000 over" in out
+    assert "small less small (other): mean difference +0.000 over" in out
     assert "several seeds" in out
     kept = json.loads((run / "against-small.json").read_text(encoding="utf-8"))
     assert (kept["p_value"], kept["better"], kept["worse"]) == (1.0, 0, 0)
     assert {one["p_adjusted"] for one in kept["tasks"]} <= {1.0, None}
+    assert cli.main(["evaluate", str(run), "--against", str(run / "model")]) == 2
+    assert "keep their results in one place" in capsys.readouterr().err
 
 
 def test_calibrated_answers_and_abstaining(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,6 +238,17 @@ def test_calibrated_answers_and_abstaining(run: Path, capsys: pytest.CaptureFixt
     with pytest.raises(UserError, match="no probability"):
         model.predict("own/moods", texts, abstain_below=80)
     assert read_report(run / "results.json").calibration == found.calibration
+
+
+@pytest.mark.mirror
+def test_real_rows_that_were_not_trained(run: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RTE's 277 rows by the three-way head; CoLA has labels that no head has, BoolQ some that say nothing."""
+    monkeypatch.setenv("TASKLOOM_MIRROR", str(mirror))
+    found = evaluating.evaluate(run, tasks=["glue/rte", "glue/cola", "super_glue/boolq"], quick=True)
+    report = found.untrained["glue/rte@1"]["validation"]
+    assert (report.rows, report.head, report.through) == (277, "builtin/label_nli@1", "three-way NLI")
+    assert report.majority["accuracy"] == pytest.approx(0.527, abs=0.001)
+    assert set(found.skipped) == {"glue/cola@1", "super_glue/boolq@1"}
 
 
 def test_answers_in_the_file_give_the_scores(run: Path) -> None:

@@ -25,12 +25,12 @@ recipes.known recipes.columns recipes.propose
 data.hashing data.columns data.mirror data.files data.hub data.source data.splits data.canonical data.standardize
 data.truth data.locks data.ragged data.cuts data.tokenizer data.truncation data.arrays data.segments data.store
 data.shots data.label_options data.recast data.shingles data.overlap data.mixture data.rows data.matrices data.batches
-modeling.rows modeling.dropout modeling.packing modeling.packed modeling.deberta modeling.encoder modeling.scoring
+modeling.rows modeling.dropout modeling.token_layout modeling.bert modeling.deberta modeling.encoder modeling.scoring
 modeling.head_table modeling.heads modeling.model modeling.warm_start modeling.lineage
 evaluation.spans evaluation.metrics evaluation.predictions evaluation.statistics evaluation.intervals
 evaluation.baselines evaluation.tfidf evaluation.report evaluation.paired evaluation.comparison evaluation.routes
 evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.engine evaluation.table evaluation.across
-evaluation.transfer_report evaluation.transfer_table
+evaluation.transfer_report evaluation.transfer_table evaluation.protocol
 training.optimizer training.checkpoint training.run_folder training.ranks training.health training.gradients
 training.prefetch training.signals training.watch training.loop training.plan training.building training.steps
 training.trackers training.trainer
@@ -38,15 +38,16 @@ inference.inputs inference.prepared_rows inference.abstaining inference.export i
 inference.graph_networks inference.quantizing inference.backends inference.adapters inference.folders inference.opening
 inference.parity inference.check_rows inference.label_sets inference.pieces inference.scorers
 inference.zero_shot inference.one_pass inference.classifying inference.streaming inference.predictor inference.features
-inference.probing inference.finetuning inference.distillation inference.blind inference.measuring inference.choosing
+inference.probing inference.start inference.finetuning inference.distillation inference.blind inference.measuring
+inference.choosing inference.measurements
 reporting.task_list reporting.licenses reporting.hub_metadata reporting.card reporting.finetuned reporting.distilled
 reporting.head_card
 reporting.answers reporting.reliability reporting.embedding_map reporting.texts reporting.transfer_results
 reporting.material reporting.svg reporting.charts reporting.task_view reporting.transfer_view reporting.page
 serving.settings serving.works serving.batching serving.bodies serving.measures serving.guard serving.known_tasks
 serving.asking serving.description serving.app serving.server
-listing showing checking overlapping proposing own_data own_rows exporting publishing workflows tuning distilling
-transferring planning subject evaluating quickstart
+listing showing checking overlapping proposing own_data own_rows exporting publishing workflows tuning transferring
+planning subject evaluating distilling quickstart
 commands.options commands.printing commands.catalog commands.runs commands.evaluation commands.models commands.adapting
 commands.zero_shot commands.serving cli
 """.split()

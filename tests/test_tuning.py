@@ -14,7 +14,8 @@ import taskloom
 from taskloom import cli, tuning
 from taskloom.data.store import TaskStore
 from taskloom.errors import ConfigError
-from taskloom.inference.finetuning import Settings, open_start
+from taskloom.inference.finetuning import Settings
+from taskloom.inference.start import open_start
 from taskloom.own_data import Columns, task_of_file
 from taskloom.recipes.select import get_task
 from taskloom.tuning import Request, Rows, finetune, recipe_of, rows_of_seed, scored_rows

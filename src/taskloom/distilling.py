@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from taskloom.data.store import TaskStore
     from taskloom.inference.classifying import Question
     from taskloom.inference.distillation import Agreement
-    from taskloom.inference.finetuning import Settings, Start, Tuned
+    from taskloom.inference.finetuning import Settings, Tuned
     from taskloom.inference.label_sets import LabelSet
     from taskloom.inference.pieces import Long
+    from taskloom.inference.start import Start
 
     Array = NDArray[Any]
 
@@ -141,7 +142,7 @@ class _Student:
 
     def __init__(self, request: Request, task: Task, rows: Any, cache: Path, progress: Progress) -> None:
         from taskloom.data.store import build
-        from taskloom.inference.finetuning import open_start
+        from taskloom.inference.start import open_start
 
         self.request, self.task, self.progress = request, task, progress
         self.rows = rows

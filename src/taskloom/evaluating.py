@@ -82,8 +82,8 @@ def _check_writable(folder: Path) -> None:
 
 
 def compare_runs(
-    first: Path,
-    second: Path,
+    path: Path,
+    against: Path,
     *,
     split: str | None = None,
     tasks: Sequence[str] = (),
@@ -92,24 +92,31 @@ def compare_runs(
 ) -> Comparison:
     """Evaluate two models on the same tasks and splits and return the paired tests between their answers.
 
-    The comparison is written to `against-NAME.json` beside the first one's results. Raises UserError when they have no
-    task and split in common.
+    Differences are what `path` has more than `against`. The comparison is written to `against-NAME.json` beside the
+    results of `path`. Raises UserError when the two have no task and split in common.
     """
     from taskloom.evaluation.comparison import compare
     from taskloom.evaluation.predictions import predictions_file, read_predictions
 
+    folders = [locate(one).results for one in (against, path)]
+    if folders[0].resolve() == folders[1].resolve():
+        raise UserError(
+            f"{path} and {against} keep their results in one place, {folders[0]}. Give one of the model folders "
+            "another name, or compare two runs."
+        )
     options: dict[str, Any] = {"split": split, "tasks": tasks, "data": data, "quick": True, "progress": progress}
-    reports = [evaluate(path, **options) for path in (first, second)]
-    folders = [locate(path).results for path in (first, second)]
+    reports = [evaluate(one, **options) for one in (against, path)]
     done = [{(task, name) for task, splits in _every(report) for name in splits} for report in reports]
-    pairs = [
-        tuple(read_predictions(predictions_file(folder / "predictions", task, name)) for folder in folders)
+    files = [
+        [predictions_file(folder / "predictions", task, name) for folder in folders]
         for task, name in sorted(done[0] & done[1])
     ]
     only = {f"{task} ({name})": "only one of the two answers it" for task, name in sorted(done[0] ^ done[1])}
-    names = (reports[0].run, reports[1].run if reports[1].run != reports[0].run else f"{reports[1].run} (second)")
-    found = compare(((one, other) for one, other in pairs), names=names, not_compared=only)
-    target = folders[0] / f"against-{reports[1].run}.json"
+    other, mine = (report.run for report in reports)
+    names = (f"{other} (other)" if other == mine else other, mine)
+    pairs = ((read_predictions(first), read_predictions(second)) for first, second in files)
+    found = compare(pairs, names=names, not_compared=only)
+    target = folders[1] / f"against-{other}.json"
     target.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return found
 
@@ -135,7 +142,8 @@ def find_jobs(
     for task, store in prepared:
         splits = scored_splits(task, store.splits, split)
         if not splits:
-            skipped[task.versioned] = f"no {split or 'validation or test'} split; it has {', '.join(store.splits)}"
+            wanted = "validation or test" if split in (None, "all") else split
+            skipped[task.versioned] = f"no {wanted} split; it has {', '.join(store.splits)}"
             continue
         try:
             route = find_route(subject.model.table, task, store.labels)

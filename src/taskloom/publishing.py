@@ -43,9 +43,18 @@ def pages_of(plan: Plan, report: RunReport, config: RunConfig, zero_shot: str | 
 
 
 def write_report(
-    folder: Path, report: RunReport, trained: Sequence[TrainedTask], config: RunConfig, *, texts: bool = True
+    folder: Path,
+    report: RunReport,
+    trained: Sequence[TrainedTask],
+    config: RunConfig,
+    *,
+    texts: bool = True,
+    transfer: Path | None = None,
 ) -> Path:
-    """Write report.html from what the run folder holds; with `texts`, the worst rows show theirs. Returns its path."""
+    """Write report.html from what the run folder holds and return its path.
+
+    With `texts`, the worst rows show theirs; `transfer` is a file of transfer results outside of the run folder.
+    """
     from taskloom.data.store import cache_folder
     from taskloom.reporting.material import gather
     from taskloom.reporting.page import page
@@ -53,7 +62,7 @@ def write_report(
     cache = cache_folder(config.data.cache) if texts else None
     path = folder / REPORT
     temporary = path.with_name(f".tmp-{REPORT}")
-    temporary.write_text(page(gather(folder, report, trained, cache=cache)), encoding="utf-8")
+    temporary.write_text(page(gather(folder, report, trained, cache=cache, transfer=transfer)), encoding="utf-8")
     temporary.replace(path)
     return path
 

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 
     from taskloom.data.store import TaskStore
     from taskloom.evaluation.report import RunReport, TaskReport
-    from taskloom.inference.finetuning import Settings, Start
+    from taskloom.inference.finetuning import Settings
     from taskloom.inference.predictor import Model as Predictor
+    from taskloom.inference.start import Start
     from taskloom.modeling.model import Model
 
     Places = NDArray[np.int64]
 
-MOST_VALIDATION = 1000
+MOST_VALIDATION = 400
 """Validation rows that early stopping looks at: more cost time and decide nothing."""
 LARGE = 1000
 """Train rows from which a tenth is held out for validation where there is none; below, a fifth."""
@@ -130,7 +131,7 @@ def finetune(request: Request, *, output: Path | None = None, progress: Progress
     Raises ModelError for a folder that is not empty or a model that cannot be opened, DataError for a task without
     train rows.
     """
-    from taskloom.inference.finetuning import open_start
+    from taskloom.inference.start import open_start
 
     progress = progress or Progress()
     check_output(output)
@@ -148,12 +149,12 @@ def finetune(request: Request, *, output: Path | None = None, progress: Progress
     return Finetuned(keeper.predictor(folder), folder, keeper.seed, tuple(results))
 
 
-def prepare_for(task: Task, start: Start, *, mirror: str = "", max_length: int | None = None) -> TaskStore:
+def prepare_for(task: Task, start: Start, *, mirror: str = "") -> TaskStore:
     """Return the store of a task for a model's tokenizer; raises DataError without train rows."""
     from taskloom.data.store import cache_folder
     from taskloom.workflows import prepare_task
 
-    config = RunConfig(data=DataConfig(max_length=max_length or start.max_length, mirror=mirror))
+    config = RunConfig(data=DataConfig(max_length=start.max_length, mirror=mirror))
     store = prepare_task(task, config, start.tokenizer, cache_folder())
     if not len(store.splits.get("train", ())):
         raise DataError(

@@ -318,19 +318,21 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     return report
 
 
-def report(path: Path, *, texts: bool = True) -> Path:
-    """Write report.html of a finished run anew, with transfer.jsonl if it has one by now, and return its path.
+def report(path: Path, *, texts: bool = True, transfer: Path | None = None) -> Path:
+    """Write report.html of a finished run anew, with transfer results (default: its transfer.jsonl), return its path.
 
-    Raises ModelError for anything but a run folder.
+    Raises ModelError for anything but a run folder, DataError for results or recipes that are not there.
     """
     from taskloom.evaluation.report import read_report
     from taskloom.publishing import planned_tasks, write_report
     from taskloom.run_file import load_config
 
     folder = _run_folder(path)
+    if not (folder / "results.json").is_file():
+        raise ModelError(f"{folder} has no results yet. Type the command that trains it again: a run goes on.")
     config = load_config(folder / "config.toml")
     trained = planned_tasks(folder, choose(config).tasks)
-    return write_report(folder, read_report(folder / "results.json"), trained, config, texts=texts)
+    return write_report(folder, read_report(folder / "results.json"), trained, config, texts=texts, transfer=transfer)
 
 
 def _run_folder(path: Path) -> Path:

@@ -73,3 +73,12 @@ def test_nothing_in_common_is_an_error() -> None:
     """No task of both is told, not counted as a draw."""
     with pytest.raises(DataError, match="no task and split in common"):
         compare([], names=NAMES)
+
+
+def test_rows_that_changed_are_told_apart() -> None:
+    """A task whose gold answers differ between the two is listed with the reason, and the others are compared."""
+    first, second = answers("a@1", 0.6, seed=1), answers("a@1", 0.9, seed=2)
+    changed = dataclasses.replace(answers("b@1", 0.6, seed=1), gold=1 - first.gold)
+    found = compare([(first, second), (answers("b@1", 0.6, seed=1), changed)], names=NAMES, rounds=200)
+    assert [one.task for one in found.tasks] == ["a@1"]
+    assert "the data changed" in found.not_compared["b@1 (test)"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,12 +60,13 @@ def label_sets(rows: int, right: float, *, seed: int) -> Predictions:
     return Predictions("m@1", "multilabel", ("a", "b", "c", "d"), "test", np.arange(rows), gold, scores)
 
 
+CASES = json.loads(Path(__file__).with_name("paired_cases.json").read_text(encoding="utf-8"))
 SIDES = {
     "accuracy": (classes(300, 0.7, seed=1), classes(300, 0.72, seed=2)),
     "macro_f1": (classes(300, 0.7, seed=1), classes(300, 0.72, seed=2)),
     "micro_f1": (label_sets(200, 0.7, seed=1), label_sets(200, 0.72, seed=2)),
     "pearson": (numbers(150, 1.5, seed=1), numbers(150, 1.6, seed=2)),
-    "spearman": (numbers(80, 1.5, seed=1), numbers(80, 1.6, seed=2)),
+    "spearman": (numbers(40, 1.5, seed=1), numbers(40, 1.6, seed=2)),
     "span_f1": (words(200, 0.7, seed=1), words(200, 0.72, seed=2)),
 }
 
@@ -120,6 +123,23 @@ def test_a_real_difference_is_found() -> None:
     assert (found.first, found.second) == pytest.approx(right)
     assert found.difference == pytest.approx(right[1] - right[0])
     assert (found.mcnemar.only_second - found.mcnemar.only_first) / 500 == pytest.approx(found.difference)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_golden_cases_of_mcnemar(case: dict) -> None:
+    """Rows that one of two models got right, and the exact p value counted by hand."""
+    gold = np.zeros(30, dtype=int)
+    wrong = [np.zeros(30, dtype=int), np.zeros(30, dtype=int)]
+    wrong[1][: case["only_first"]] = 1
+    wrong[0][case["only_first"] : case["only_first"] + case["only_second"]] = 1
+    sides = [
+        Predictions("a@1", "classification", ("x", "y"), "test", np.arange(30), gold, np.eye(2, dtype=np.float32)[one])
+        for one in wrong
+    ]
+    found = paired_test(*sides, rounds=4000)
+    assert (found.mcnemar.only_first, found.mcnemar.only_second) == (case["only_first"], case["only_second"])
+    assert found.mcnemar.p_value == pytest.approx(case["p_value"], abs=1e-12)
+    assert found.p_value <= case["p_value"] + 0.02, "ties counted half reject no less than the exact test"
 
 
 def test_mcnemar_is_the_exact_binomial_test() -> None:

@@ -13,7 +13,8 @@ import torch
 from made_models import MAX_LENGTH, made_model, made_store, made_task
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
-from taskloom.inference.finetuning import Settings, Start, Tuned, fine_score, fine_tune, open_start, report_on
+from taskloom.inference.finetuning import Settings, Tuned, fine_score, fine_tune, report_on
+from taskloom.inference.start import Start, open_start
 from taskloom.modeling.model import Model
 
 QUICK = Settings(learning_rate=3e-3, head_learning_rate=1e-2, least_steps=20, most_steps=20, batch_size=8)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
-from made_run import made_run
-from taskloom.recipes.select import select
+from made_run import made_predictions, made_run, made_tasks
+from taskloom.evaluation.report import RunReport, summarize
+from taskloom.evaluation.scoring import score
+from taskloom.recipes.recipe import Held, Splits
+from taskloom.recipes.select import get_task, select
 from taskloom.reporting.card import model_card
-from taskloom.reporting.hub_metadata import PIPELINES
+from taskloom.reporting.hub_metadata import PIPELINES, model_index
 from taskloom.reporting.licenses import CONDITIONS, strictest
+from taskloom.reporting.task_list import TrainedTask
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +61,26 @@ def test_card_has_a_result_for_every_scored_task(card: Path) -> None:
     assert len(model_index[0]["results"]) == 9
 
 
+def test_results_name_the_split_of_the_source() -> None:
+    """What we call validation has the data set's own name for it; a part held out of train has ours."""
+    mnli, held = get_task("glue/mnli"), made_tasks(1)[0]
+    held = dataclasses.replace(held, splits=Splits(train="train", validation=Held(0.1)))
+    tasks = {}
+    for task in (mnli, held):
+        predictions = made_predictions(made_tasks(1)[0], 0, skill=1.0)
+        tasks[task.versioned] = {"validation": score(predictions, family=task.family)}
+    report = RunReport(run="x", seed=0, step=1, encoder="e", tasks=tasks, aggregate=summarize(tasks))
+    (index,) = model_index([TrainedTask(mnli), TrainedTask(held)], report)
+    splits = {one["dataset"]["name"]: one["dataset"]["split"] for one in index["results"]}
+    assert splits == {"glue/mnli": "validation_matched", "made/0": "validation"}
+
+
 def test_card_tells_training_overlap_and_what_to_cite(card: Path) -> None:
     """Steps, speed and versions, the rows left out by task, and where the citations are, stand in the text."""
     text = card.read_text(encoding="utf-8")
     assert "50 steps, 3,200 examples" in text
     assert "torch 2.13.0" in text
-    assert "Left out of training: 7 rows of 1 tasks: made/0 7." in text
+    assert "Left out of training: 7 rows of 1 task: made/0 7." in text
     assert "`citations.bib`" in text
     assert text.count("| made/") == 9
 
@@ -69,7 +88,7 @@ def test_card_tells_training_overlap_and_what_to_cite(card: Path) -> None:
 def test_card_says_when_overlap_was_not_looked_for(tmp_path: Path) -> None:
     """Rows that nobody compared are not called free of overlap."""
     report, trained = made_run(tmp_path / "run")
-    assert "drop_overlap = false" in model_card(trained, report, zero_shot=None, max_length=96)
+    assert "were not held against evaluation rows" in model_card(trained, report, zero_shot=None, max_length=96)
     clean = model_card(trained, report, zero_shot=None, max_length=96, left_out_rows={})
     assert "None was found." in clean
 

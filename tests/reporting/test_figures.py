@@ -14,7 +14,15 @@ from hypothesis import strategies as some
 from made_run import made_predictions, made_tasks, made_transfer
 from taskloom.errors import DataError
 from taskloom.evaluation.calibration import BINS, calibration_error
-from taskloom.reporting.charts import curve, dumbbells, embedding_scatter, interval_bar, score_points, shots_chart
+from taskloom.reporting.charts import (
+    curve,
+    dumbbells,
+    embedding_scatter,
+    interval_bar,
+    score_points,
+    shots_chart,
+    written_names,
+)
 from taskloom.reporting.embedding_map import embedding_map, families_in_order
 from taskloom.reporting.reliability import Stated, pooled, reliability, stated
 from taskloom.reporting.svg import Scale, coordinate, element, mark, thinned, tick_name, ticks
@@ -104,6 +112,21 @@ def test_transfer_means_are_over_common_tasks_and_intervals_over_seeds(tmp_path:
     assert alone[0].interval is None
 
 
+def test_ways_without_labels_stay_apart_and_the_later_line_counts(tmp_path: Path) -> None:
+    """Zero-shot lines of two settings are two methods; a measurement made again replaces the first."""
+    line = {"model": "a", "task": "x", "shots": 0, "seed": 0, "method": "zero-shot", "setting": "nli", "score": 0.5}
+    tuned = {**line, "shots": 8, "method": "finetune", "setting": "gentle"}
+    lines = [line, {**line, "setting": "words", "score": 0.6}, tuned, {**tuned, "setting": "bold", "score": 0.9}]
+    path = tmp_path / "transfer.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    found = means(read_cells(path))
+    assert {method: by[shots][0].mean for method, by in found.items() for shots in by} == {
+        "zero-shot, nli": 0.5, "zero-shot, words": 0.6, "finetune": 0.9,
+    }  # fmt: skip
+    with pytest.raises(DataError, match=r"There is no .*none.jsonl"):
+        read_cells(tmp_path / "none.jsonl")
+
+
 def test_models_without_a_common_task_are_not_compared(tmp_path: Path) -> None:
     """Two models measured on different tasks have no mean beside each other."""
     made_transfer(tmp_path)
@@ -164,6 +187,14 @@ def test_everything_in_a_picture_is_escaped() -> None:
     """Names are data: in text, in titles and in attributes."""
     shown = element("text", "<b>&", aria_label='"><script>', x=None, class_="a")
     assert shown == '<text aria-label="&#34;&gt;&lt;script&gt;" class="a">&lt;b&gt;&amp;</text>'
+
+
+def test_names_on_the_map_lie_over_nothing() -> None:
+    """Of two tasks at one place one has its name, near the right edge it stands on the left, and a crowd has none."""
+    written = written_names([(10, 10), (10, 12), (630, 100)], ["first", "second", "edge"], 640)
+    assert written == [("first", (18, 10), "start"), ("edge", (622, 100), "end")]
+    crowd = [(200.0 + 9 * number, 50.0) for number in range(30)]
+    assert len(written_names(crowd, ["a long name"] * 30, 640)) <= 2
 
 
 def test_28_groups_have_marks_of_their_own() -> None:

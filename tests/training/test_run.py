@@ -103,10 +103,14 @@ def test_report_has_the_run_and_is_made_anew(run_file: Path) -> None:
 
 
 def test_report_of_what_is_no_run_says_so(run_file: Path) -> None:
-    """Neither a folder without a run nor a run whose recipes are gone gives a page."""
+    """No folder without a run, no unfinished run and no run whose recipes are gone gives a page."""
     with pytest.raises(ModelError, match="is not a run folder"):
         report(run_file.parent)
     run = train(load_config(run_file, ["training.steps=1"]))
+    results = (run.folder / "results.json").rename(run.folder / "aside.json")
+    with pytest.raises(ModelError, match="has no results yet"):
+        report(run.folder)
+    results.rename(run.folder / "results.json")
     plan = (run.folder / "plan.json").read_text(encoding="utf-8")
     (run.folder / "plan.json").write_text(plan.replace("own/scores@1", "own/gone@7"), encoding="utf-8")
     with pytest.raises(DataError, match="was trained on own/gone@7, and there is no such recipe now"):
@@ -145,6 +149,34 @@ def test_interrupted_and_continued_equals_unbroken(run_file: Path, monkeypatch: 
     losses = [json.loads(line)["loss"] for line in log if "loss" in json.loads(line)]
     expected = (whole.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     assert losses == [json.loads(line)["loss"] for line in expected if "loss" in json.loads(line)]
+
+
+def test_interrupted_while_evaluating(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM between two tasks of an evaluation saves and leaves at once; continued, that evaluation is made up for,
+    and log and weights are those of the unbroken run."""
+    whole = train(load_config(run_file, ["name=whole"]))
+    from taskloom.training import trainer as module
+
+    original, scored = module.Trainer._score, []
+
+    def interrupting(self: object, task: object, *rest: object) -> object:
+        scored.append(task)
+        if len(scored) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, task, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.Trainer, "_score", interrupting)
+    with pytest.raises(Interrupted, match="stopped after step 5 of 12, saved") as stop:
+        train(load_config(run_file, ["name=broken"]))
+    assert stop.value.exit_code == 143
+    assert len(scored) == 1, "the second task was still scored"
+    broken = train(load_config(run_file, ["name=broken"]))
+    assert _weights(broken) == _weights(whole)
+    logs = [
+        [{**json.loads(line), "time": 0} for line in (run.folder / "log.jsonl").read_text("utf-8").splitlines()]
+        for run in (whole, broken)
+    ]
+    assert logs[0] == logs[1]
 
 
 def test_killed_and_continued_equals_unbroken(run_file: Path) -> None:

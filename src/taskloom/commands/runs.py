@@ -66,17 +66,23 @@ def train(
 
 def report(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.", show_default=False)],
+    transfer: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Results on tasks not trained. Default: RUN/transfer.jsonl.", show_default=False
+        ),
+    ] = None,
     texts: Annotated[
         bool, typer.Option("--texts/--no-texts", help="Show the texts of wrongly answered rows, where prepared.")
     ] = True,
 ) -> None:
     """Write report.html of a run anew.
 
-    Training writes it too; transfer.jsonl in the run folder adds the results on other tasks. The page needs no network.
+    Training writes it too, and it needs no network. Typed after `evaluate` it has the newer scores.
     """
     from taskloom import workflows
 
-    print(workflows.report(path, texts=texts))
+    print(workflows.report(path, texts=texts, transfer=transfer))
 
 
 def cache(

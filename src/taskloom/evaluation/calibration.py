@@ -5,9 +5,9 @@ largest; no answer changes, only how sure it is. Softmax gives logits back up to
 are enough. Fitted for each head, since tasks that share one share its logits: on all their rows together.
 
 The error is the expected calibration error of the given answer over 15 bins of equal mass, sorted by confidence
-(Nixon et al. 2019: bins of equal width leave most of them empty for a model that is mostly sure). It is biased upward
-by about sqrt(bins / rows). What stands after scaling is cross-fitted: rows are dealt to 5 parts, and each part is
-scaled by a temperature fitted on the other four.
+(Nixon et al. 2019: bins of equal width leave most of them empty for a model that is mostly sure). Chance alone gives up
+to 0.4 x sqrt(bins / rows), 0.08 for 400 rows: below that nothing can be told. What stands after scaling is
+cross-fitted: rows are dealt to 5 parts, and each part is scaled by a temperature fitted on the other four.
 """
 
 from __future__ import annotations

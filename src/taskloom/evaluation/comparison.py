@@ -55,18 +55,30 @@ def compare(
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Comparison:
-    """Return the comparison of two models from their answers to the same tasks and splits; DataError for none."""
+    """Return the comparison of two models from their answers to the same tasks and splits.
+
+    A pair that does not fit, since the rows changed between the two, goes to `not_compared`. DataError when none is
+    left.
+    """
     tests: list[PairedTest] = []
+    failed = dict(not_compared or {})
     total = np.zeros(rounds)
     for number, (first, second) in enumerate(pairs):
-        first, second = common_rows(first, second)
+        try:
+            first, second = common_rows(first, second)
+        except DataError as error:
+            failed[f"{first.task} ({first.split})"] = str(error)
+            continue
         test = paired_test(first, second, rounds=rounds, seed=seed)
         tests.append(test)
         if test.difference is not None:  # tasks are swapped independently, so each draws from a seed of its own
             sides = statistics_of(first, second, test.metric)
             total += np.nan_to_num(swapped_differences(*sides, rounds=rounds, seed=seed + number + 1))
     if not tests:
-        raise DataError("The two runs have no task and split in common. Evaluate both on the same --tasks and --split.")
+        told = "".join(f"\n  {task}: {reason}" for task, reason in failed.items())
+        raise DataError(
+            f"The two have no task and split in common. Evaluate both on the same --tasks and --split.{told}"
+        )
     defined = [test for test in tests if test.difference is not None]
     adjusted = iter(holm([test.p_value for test in defined if test.p_value is not None]))
     compared = [
@@ -82,7 +94,7 @@ def compare(
         p_value=None if mean is None else p_value(mean, total / len(defined)),
         better=sum((one.difference or 0) > 0 for one in certain),
         worse=sum((one.difference or 0) < 0 for one in certain),
-        not_compared=not_compared or {},
+        not_compared=failed,
     )
 
 

@@ -23,12 +23,12 @@ from taskloom.evaluation.evaluator import softmax_by_row
 from taskloom.evaluation.predictions import Predictions
 from taskloom.inference.classifying import Classifier, Question, Way
 from taskloom.inference.features import Features, features_of
-from taskloom.inference.finetuning import Start
 from taskloom.inference.label_sets import TEMPLATE, label_sets
 from taskloom.inference.pieces import Reading
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
 from taskloom.inference.probing import probe_predictions, softmax
 from taskloom.inference.scorers import torch_scorers
+from taskloom.inference.start import Start
 from taskloom.modeling.head_table import Head
 from taskloom.recipes.recasts import readable_labels
 from taskloom.recipes.recipe import Task

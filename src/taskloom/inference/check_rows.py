@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError
-from taskloom.evaluation.evaluator import Answering, answer, chosen_places
+from taskloom.evaluation.evaluator import TOKENS_PER_MICRO_BATCH, Answering, answer, chosen_places
 from taskloom.evaluation.predictions import Predictions
 from taskloom.inference.inputs import read_rows
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
@@ -30,6 +30,8 @@ from taskloom.recipes.labels import normalize_label
 Array = NDArray[Any]
 TO_CALIBRATE = 300
 TO_CHECK = 2000
+CALIBRATION_BATCH = 1024
+"""Tokens of a batch to find ranges with: all activations of a batch are held at a time."""
 LEAST = 20
 """Rows below which neither ranges nor shares mean anything."""
 LABEL = {"multilabel": "labels", "regression": "score", "token_classification": "labels"}
@@ -54,7 +56,10 @@ class CheckRows:
         """Return the answers of a model's head to the rows to check, or to those to calibrate with."""
         import torch
 
-        how = Answering(tokenizer=tokenizer, device=torch.device("cpu"), use_task_embedding=vector)
+        tokens = CALIBRATION_BATCH if calibrate else TOKENS_PER_MICRO_BATCH
+        how = Answering(
+            tokenizer=tokenizer, device=torch.device("cpu"), use_task_embedding=vector, tokens_per_micro_batch=tokens
+        )
         split, places = self.calibrate if calibrate else self.check
         found = answer(model, self.store, split, how=how, head=head.task, places=places)
         return found if self.gold is None or calibrate else dataclasses.replace(found, gold=self.gold)

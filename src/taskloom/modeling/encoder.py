@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from taskloom.data.hub import can_reach_hub
 from taskloom.errors import ModelError, did_you_mean
 from taskloom.modeling.dropout import replace_dropout
-from taskloom.modeling.packing import Layout
 from taskloom.modeling.rows import gather_rows
+from taskloom.modeling.token_layout import Layout
 
 OFFLINE_ENCODER = "minilm"
 LAST_LINEAR = ("classifier.out_proj", "classifier")
@@ -215,8 +215,8 @@ class Encoder(nn.Module):
 
     @property
     def packs(self) -> bool:
-        """Whether `forward_packed` is there for this network, on this device: see `packed`."""
-        from taskloom.modeling.packed import can_pack
+        """Whether `forward_packed` is there for this network, on this device: see `bert`."""
+        from taskloom.modeling.bert import can_pack
 
         return not self.compiled and self.word_embeddings.weight.device.type == "cpu" and can_pack(self.network)
 
@@ -227,7 +227,7 @@ class Encoder(nn.Module):
 
         The other arguments are those of `forward`; what is padded there is passed over here.
         """
-        from taskloom.modeling.packed import packed_features
+        from taskloom.modeling.bert import packed_features
 
         words = self._embed(input_ids.flatten()[layout.flat])
         if first_vector is not None:

@@ -28,8 +28,8 @@ from taskloom.errors import ModelError
 from taskloom.modeling.encoder import Encoder, quiet
 from taskloom.modeling.head_table import Head, HeadTable
 from taskloom.modeling.heads import Routing, example_losses, linear, route
-from taskloom.modeling.packing import Layout, layout_of
 from taskloom.modeling.rows import gather_rows
+from taskloom.modeling.token_layout import Layout, layout_of
 
 VERSION = 1
 HEADS_JSON = "heads.json"

@@ -130,13 +130,18 @@ def _rule(trained: Sequence[TrainedTask]) -> str:
     if found.header != OTHER:
         return f"The header names the strictest license of the data, `{found.header}`: it has every condition of all."
     stated = f"the strictest license that is stated is `{found.stated}`" if found.stated else "no one license has all"
-    unknown = f"{found.unknown} tasks state no license, or terms of their own; " if found.unknown else ""
+    unknown = (
+        f"{found.unknown} of {len(trained)} tasks state no license, or terms of their own; " if found.unknown else ""
+    )
     return f"The header says `other`: {unknown}{stated}."
 
 
 def _overlap(left_out_rows: Mapping[str, int] | None) -> str:
     if left_out_rows is None:
-        return "Training rows were not held against evaluation rows (`data.drop_overlap = false`)."
+        return (
+            "Training rows were not held against evaluation rows. `taskloom overlap` does that, and a run with "
+            "`data.drop_overlap` leaves out what it finds."
+        )
     found = {task: rows for task, rows in left_out_rows.items() if rows}
     told = (
         "Training rows that stand in a validation or test row of this run, word for word or nearly so (Jaccard "
@@ -148,7 +153,8 @@ def _overlap(left_out_rows: Mapping[str, int] | None) -> str:
     most = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
     named = ", ".join(f"{task} {rows:,}" for task, rows in most[:NAMED])
     more = f" and {len(most) - NAMED} more tasks" if len(most) > NAMED else ""
-    return f"{told} Left out of training: {sum(found.values()):,} rows of {len(found)} tasks: {named}{more}."
+    tasks = "1 task" if len(found) == 1 else f"{len(found)} tasks"
+    return f"{told} Left out of training: {sum(found.values()):,} rows of {tasks}: {named}{more}."
 
 
 def _citation(trained: Sequence[TrainedTask]) -> str:

@@ -24,8 +24,8 @@ from taskloom.reporting.svg import (
 
 POINTS = 120
 """Points of a curve: more than this is not seen on 220 pixels."""
-WRITTEN = 40
-"""So many tasks have their names on the map; more would lie over each other."""
+LETTER = 5.8
+"""About how wide a letter of small text is, in units of the picture."""
 Point = tuple[float, float]
 
 
@@ -112,20 +112,41 @@ def interval_bar(score: float | None, interval: Point | None, trivial: float | N
 def embedding_scatter(
     places: Sequence[Point], groups: Sequence[int], names: Sequence[str], links: Sequence[str]
 ) -> Markup:
-    """Return tasks as marks by group, each a link with its name; few tasks (at most 40) have it written beside them."""
+    """Return tasks as marks by group, each a link with its name, which is written beside it where there is room."""
     width, height, edge = 640, 420, 24
     xs, ys = zip(*places, strict=True)
     across, up = Scale(min(xs), max(xs), edge, width - edge), Scale(min(ys), max(ys), height - edge, edge)
-    parts = []
-    for (x, y), group, name, link in zip(places, groups, names, links, strict=True):
-        left, top = across(x), up(y)
-        parts.append(element("a", mark(left, top, group, element("title", name)), href=link, class_="spot"))
-        if len(places) <= WRITTEN:
-            ends = left > width * 0.7  # names near the right edge stand on the other side
-            anchor = "end" if ends else "start"
-            parts.append(text(left + (-8 if ends else 8), top + 3, name, anchor=anchor, class_="small"))
+    spots = [(across(x), up(y)) for x, y in places]
+    parts = [
+        element("a", mark(*spot, group, element("title", name)), href=link, class_="spot")
+        for spot, group, name, link in zip(spots, groups, names, links, strict=True)
+    ]
+    for name, (left, top), anchor in written_names(spots, names, width):
+        parts.append(text(left, top + 3, name, anchor=anchor, class_="small"))
     label = f"Map of {len(places)} task embeddings; each task's nearest others are named in its part below"
     return element("svg", *parts, class_="chart map", viewBox=f"0 0 {width} {height}", role="group", aria_label=label)
+
+
+def written_names(spots: Sequence[Point], names: Sequence[str], width: float) -> list[tuple[str, Point, str]]:
+    """Return the names that can be written right or left of their spots, with where and how they are anchored.
+
+    A name is written if it covers no mark and no name before it: one after the other, so the first has most room.
+    """
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in spots]
+    found = []
+    for (x, y), name in zip(spots, names, strict=True):
+        long = LETTER * len(name)
+        for left, anchor in ((x + 8, "start"), (x - 8 - long, "end")):
+            box = (left, y - 6, left + long, y + 6)
+            if left >= 0 and left + long <= width and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                found.append((name, (x + 8 if anchor == "start" else x - 8, y), anchor))
+                break
+    return found
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def reliability_curve(found: Reliability, *, title: str, size: int = 200) -> Markup:

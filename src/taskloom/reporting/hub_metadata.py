@@ -98,15 +98,25 @@ def _scored(trained: Sequence[TrainedTask], report: RunReport) -> list[tuple[Tas
 
 
 def _result(task: Task, split: str, report: TaskReport) -> dict[str, Any]:
-    """Return one entry: the task, its data set and its metrics, the main one first."""
+    """Return one entry: the task, its data set and its metrics, the main one first.
+
+    The split is the source's own name of it; a part that was held out of another split has ours.
+    """
     assert isinstance(task.source, Hub)
     pipeline = PIPELINES[task.kind.name]
     names = sorted(report.metrics, key=lambda name: name != report.main)
     config = {"config": task.source.config} if task.source.config else {}
+    source = task.splits.roles().get(split, split)
     revision = {"revision": task.source.revision} if task.source.revision else {}
     return {
         "task": {"type": pipeline, "name": task.kind.name.replace("_", " ")},
-        "dataset": {"type": task.source.repo, "name": task.id, **config, "split": split, **revision},
+        "dataset": {
+            "type": task.source.repo,
+            "name": task.id,
+            **config,
+            **revision,
+            "split": source if isinstance(source, str) else split,
+        },
         "metrics": [
             {"type": METRICS.get(name, name), "value": round(value, 4), "name": name.replace("_", " ")}
             for name in names

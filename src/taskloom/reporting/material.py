@@ -77,8 +77,20 @@ class Material:
     map_of: tuple[int, ...]
 
 
-def gather(folder: Path, report: RunReport, trained: Sequence[TrainedTask], *, cache: Path | None) -> Material:
-    """Return the material of the run in `folder`; without `cache` no text of a row is looked up."""
+def gather(
+    folder: Path,
+    report: RunReport,
+    trained: Sequence[TrainedTask],
+    *,
+    cache: Path | None = None,
+    transfer: Path | None = None,
+) -> Material:
+    """Return the material of the run in `folder`; without `cache` no text of a row is looked up.
+
+    Transfer results are read from `transfer`, else from the run's transfer.jsonl if it has one. Raises DataError for
+    files that are damaged.
+    """
+    results = transfer or folder / TRANSFER
     plan = _json(folder / "plan.json")
     texts = Texts(cache, folder / "model" / "tokenizer.json") if cache else None
     looked = []
@@ -103,7 +115,7 @@ def gather(folder: Path, report: RunReport, trained: Sequence[TrainedTask], *, c
         log=tuple(_log(folder / "log.jsonl")),
         tasks=tuple(looked),
         pooled=Pooled(*(pooled(said[several]) if said[several] else None for several in (False, True))),
-        cells=read_cells(folder / TRANSFER) if (folder / TRANSFER).is_file() else (),
+        cells=read_cells(results) if transfer or results.is_file() else (),
         map=embedding_map(vectors),
         map_of=map_of,
     )

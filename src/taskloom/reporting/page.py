@@ -149,8 +149,8 @@ def _duration(seconds: float) -> str:
 
 def _columns(tasks: Sequence[TaskView]) -> list[dict[str, str]]:
     names = [
-        ("Task", ""), ("Family", "lesser"), ("Kind", "least"), ("Train rows", "n least"), ("Metric", "lesser"),
-        ("Score", "n"), ("0 to 1", "plot"), ("95 % interval", "lesser"), ("Trivial", "n"),
+        ("Task", ""), ("Family", "lesser"), ("Kind", "least"), ("Rows", "n least"), ("Metric", "lesser"),
+        ("Score", "n"), ("0 to 1", "plot"), ("95 % interval", "lesser bounds"), ("Trivial", "n"),
         *([("TF-IDF", "n lesser")] if any(task.tfidf is not None for task in tasks) else []), ("Gain", "n lesser"),
         *([("ECE", "n lesser")] if any(task.ece is not None for task in tasks) else []),
     ]  # fmt: skip
@@ -160,7 +160,7 @@ def _columns(tasks: Sequence[TaskView]) -> list[dict[str, str]]:
 def _families(material: Material) -> Markup:
     found = material.report.aggregate.by_family
     rows = [(name, str(one.tasks), one.mean_score, one.mean_majority) for name, one in found.items()]
-    rows.sort(key=lambda row: (-(row[2] or 0) + (row[3] or 0), row[0]))
+    rows.sort(key=lambda row: (row[2] is None or row[3] is None, (row[3] or 0) - (row[2] or 0), row[0]))
     whole = material.report.aggregate
     return dumbbells([("all", str(whole.tasks), whole.mean_score, whole.mean_majority), *rows])
 

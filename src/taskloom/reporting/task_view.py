@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ class TaskView:
 
     anchor: str
     id: str
+    name: Markup
     family: str
     kind: str
     train_rows: str
@@ -76,6 +78,7 @@ def _view(number: int, one: Looked, nearest: str) -> TaskView:
     return TaskView(
         anchor=f"task-{number}",
         id=task.id,
+        name=breakable(task.id),
         family=task.family,
         kind=task.kind.name.replace("_", " "),
         train_rows=f"{one.trained.rows.get('train', 0):,}",
@@ -96,6 +99,12 @@ def _view(number: int, one: Looked, nearest: str) -> TaskView:
         mistakes=tuple(map(mistake, answers.mistakes)),
         mistakes_title=TITLES.get(task.kind.name, SURE),
     )
+
+
+def breakable(name: str) -> Markup:
+    """Return a name that narrow pages may break after its marks rather than anywhere."""
+    parts = re.split(r"(?<=[/_+.])", name)
+    return Markup("<wbr>").join(parts)
 
 
 def _figures(one: Looked, nearest: str) -> list[tuple[str, str]]:

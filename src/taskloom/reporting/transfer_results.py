@@ -1,9 +1,10 @@
-"""Results on held-out tasks, as the report shows them: transfer.jsonl of a run, one line a measurement.
+"""Results on held-out tasks, as the report shows them: a file of one line a measurement.
 
 {"model": "runs/first", "task": "trec", "shots": 16, "seed": 0, "method": "finetune", "score": 0.71}
 
-`shots` is a number of labeled examples or "all", 0 for zero-shot; further keys are not looked at. Models are compared
-on the tasks that all of them were measured on. An interval is over seeds: Student's t of the means over tasks.
+`shots` is a number of labeled examples or "all", 0 for zero-shot. A `setting` tells ways of the same method without
+labels apart; further keys are not looked at, and of two lines for the same measurement the later one counts. Models are
+compared on the tasks that all of them were measured on. An interval is over seeds: Student's t of the means over tasks.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class Mean:
 
 
 def read_cells(path: Path) -> tuple[Cell, ...]:
-    """Return the measurements in a file; raises DataError with the number of the first line that is none."""
+    """Return the measurements in a file; raises DataError without a file, or with the first line that is none."""
+    if not path.is_file():
+        raise DataError(f"There is no {path}. Give the transfer.jsonl that `taskloom transfer` wrote.")
     found = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if line.strip():
@@ -68,7 +71,10 @@ def _cell(line: dict[str, Any]) -> Cell:
     shots, score = str(values["shots"]), float(values["score"])
     if not math.isfinite(score) or not (shots == "all" or shots.isdecimal()):
         raise ValueError(line)
-    return Cell(str(values["model"]), str(values["task"]), shots, int(values["seed"]), str(values["method"]), score)
+    method = str(values["method"])
+    if shots == "0" and line.get("setting"):
+        method = f"{method}, {line['setting']}"
+    return Cell(str(values["model"]), str(values["task"]), shots, int(values["seed"]), method, score)
 
 
 def shots_order(cells: Sequence[Cell]) -> list[str]:

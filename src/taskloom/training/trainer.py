@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,10 @@ from taskloom.training.trackers import Tracker, flat, open_trackers
 from taskloom.training.watch import TELL_EVERY, Best, Speed, family_means, peak_memory
 
 
+class EvaluationStopped(Exception):
+    """An evaluation was asked to stop before it was done."""
+
+
 @dataclass
 class Trainer:
     """What the events of a run share."""
@@ -58,6 +62,8 @@ class Trainer:
     step: int = 0
     speed: Speed = field(default_factory=Speed)
     recent: list[dict[str, float]] = field(default_factory=list)
+    evaluation_is_due: bool = False
+    """Whether the run was stopped before the evaluation of its last step was done."""
 
     @property
     def stopped_early(self) -> bool:
@@ -66,6 +72,9 @@ class Trainer:
 
     def train(self) -> None:
         """Run the steps that are left; the state after the last one is saved."""
+        if self.evaluation_is_due:
+            self._evaluate_some(self.step)
+            self.evaluation_is_due = False
         if self.step < self.plan.steps and not self.stopped_early:
             source = StepSource(self.plan, self.model, self.tokenizer, self.config)
             rehearse(self.model, source.longest(), compute=self.compute)
@@ -89,19 +98,27 @@ class Trainer:
             tracker.close()
 
     def evaluate(
-        self, *, max_rows: int | None = None, title: str = "evaluating", keep: bool = False
+        self,
+        *,
+        max_rows: int | None = None,
+        title: str = "evaluating",
+        keep: bool = False,
+        stopping: Callable[[], int] = int,
     ) -> dict[str, dict[str, TaskReport]]:
         """Score every trained task on its validation split, else on test.
 
         `keep` is the last pass: all rows, per-row answers kept, baselines and scores without task embedding beside; it
         goes on where a killed one was. Each process scores some of the tasks, whole, so that no number depends on how
-        many there are.
+        many there are. Raises EvaluationStopped when `stopping` says so between two tasks; several processes wait for
+        each other and do not stop.
         """
         ranks, mine = self.compute.ranks, {}
         self.model.eval()
         engine = self.engine() if keep else None
         with self.progress.bar(title, len(self.plan.tasks)) as bar:
             for number, (task, store) in enumerate(zip(self.plan.tasks, self.plan.stores, strict=True)):
+                if ranks.world == 1 and stopping():
+                    raise EvaluationStopped
                 for split in scored_splits(task, store.splits) if ranks.mine(number) else []:
                     if engine is None:
                         report = self._score(task, store, split, max_rows)
@@ -156,6 +173,7 @@ class Trainer:
             setattr(self.totals, name, value)
         self.health.restore(checkpoint.values["health"])
         self.best = Best(**checkpoint.values["best"])
+        self.evaluation_is_due = checkpoint.values.get("evaluation_is_due", False)
         self.step = checkpoint.step
 
     def training_figures(self) -> dict[str, Any]:
@@ -194,7 +212,7 @@ class Trainer:
         for tracker in self.trackers:
             tracker.log(entry["step"], flat(entry))
 
-    def _save(self, step: int) -> None:
+    def _save(self, step: int, evaluation_is_due: bool) -> None:
         if self.compute.ranks.writes:
             values = {"totals": dataclasses.asdict(self.totals), "health": self.health.state()}
             save_checkpoint(
@@ -202,16 +220,20 @@ class Trainer:
                 step=step,
                 weights=self.model.state_dict(),
                 optimizer=self.optimizer.state_tensors(),
-                values=values | {"best": dataclasses.asdict(self.best)},
+                values=values | {"best": dataclasses.asdict(self.best), "evaluation_is_due": evaluation_is_due},
             )
             kept = self.config.training.keep_checkpoints
             remove_old(self.run.checkpoints, keep=kept)
             remove_old(self.run.best, keep=kept + 1)  # each kept checkpoint finds the best of its own time
         self.compute.ranks.wait()
 
-    def _evaluate_some(self, step: int) -> bool:
-        """Score a sample of each task; returns whether training should end early."""
-        summary = summarize(self.evaluate(max_rows=self.config.evaluation.max_rows, title=f"evaluating, step {step}"))
+    def _evaluate_some(self, step: int, stopping: Callable[[], int] = int) -> bool | None:
+        """Score a sample of each task; returns whether training should end early, None if it was stopped itself."""
+        title, most = f"evaluating, step {step}", self.config.evaluation.max_rows
+        try:
+            summary = summarize(self.evaluate(max_rows=most, title=title, stopping=stopping))
+        except EvaluationStopped:
+            return None
         means = {kind: part.mean_score for kind, part in summary.by_kind.items()}
         self._track({"step": step, "mean_score": summary.mean_score, "mean_majority": summary.mean_majority,
                      "evaluation": means})  # fmt: skip

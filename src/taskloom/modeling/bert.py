@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from taskloom.modeling.dropout import LEVELS, kept
-from taskloom.modeling.packing import Block, Layout
+from taskloom.modeling.dropout import kept_values
+from taskloom.modeling.token_layout import Block, Layout
 
 ARCHITECTURES = ("bert", "electra", "roberta", "xlm-roberta")
 """Those made of BERT's layers."""
@@ -74,11 +74,19 @@ def _context(layer: Any, asking: Tensor, hidden: Tensor, layout: Layout) -> Tens
     inner = layer.attention.self
     share = inner.dropout.p if inner.training else 0.0
     heads = inner.num_attention_heads
+    known = _cast(hidden)
+    asked = known if asking is hidden else _cast(asking)
     found: Tensor = attend(
-        inner.query(asking), inner.key(hidden), inner.value(hidden), layout.blocks, each=asking is hidden, heads=heads,
+        inner.query(asked), inner.key(known), inner.value(known), layout.blocks, each=asking is hidden, heads=heads,
         dropout=share,
     )  # fmt: skip
     return found
+
+
+def _cast(hidden: Tensor) -> Tensor:
+    """Return hidden states in autocast's type: once for three products, each of which would cast them for itself."""
+    kind = hidden.device.type
+    return hidden.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else hidden
 
 
 def _output(layer: Any, context: Tensor, hidden: Tensor) -> Tensor:
@@ -113,8 +121,7 @@ class _Attention(torch.autograd.Function):
         heads: int,
         dropout: float,
     ) -> Tensor:
-        zeros = round(dropout * LEVELS)
-        ctx.blocks, ctx.heads, ctx.up = blocks, heads, LEVELS / (LEVELS - zeros)
+        ctx.blocks, ctx.heads, ctx.up = blocks, heads, 1.0
         ctx.queries, ctx.tokens, ctx.each_token = len(query), len(key), each
         context = _blank(query, len(query), blocks, each)
         saved: list[Tensor] = []
@@ -126,8 +133,8 @@ class _Attention(torch.autograd.Function):
                 scores.masked_fill_(~block.visible[:, None, None], torch.finfo(scores.dtype).min)
             chances = scores.softmax(-1)
             used = chances
-            if zeros:
-                stay = kept(chances.shape, zeros)
+            if dropout:
+                stay, ctx.up = kept_values(chances, dropout)
                 used = chances.mul(stay).mul_(ctx.up)
                 saved.append(stay)
             _write(context, used @ values, block, each)

@@ -11,9 +11,9 @@ import torch
 
 from made_batches import random_batch, table, take
 from taskloom.data.batches import MicroBatch, cut_evenly
+from taskloom.modeling.bert import ARCHITECTURES, attend
 from taskloom.modeling.encoder import Encoder
-from taskloom.modeling.packed import ARCHITECTURES, attend
-from taskloom.modeling.packing import ROUND, Layout, layout_of
+from taskloom.modeling.token_layout import ROUND, Layout, layout_of
 from tiny import make_tiny
 
 TRIED = ("bert", "roberta", "electra")
