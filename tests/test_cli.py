@@ -75,6 +75,7 @@ SURFACE = {
         "PATH",
     ],
     "classify": [
+        "--backend",
         "--device",
         "--labels",
         "--long",
