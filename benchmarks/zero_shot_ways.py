@@ -1,7 +1,7 @@
 """What each zero-shot way is worth on tasks that were not trained: pairs, one pass, both, and label similarity.
 
-TASKLOOM_MIRROR=DIR python benchmarks/zero_shot_ways.py train FORM --folder DIR [--steps 320]
-TASKLOOM_MIRROR=DIR python benchmarks/zero_shot_ways.py evaluate --folder DIR --output FILE [--rows 300]
+TASKLOOM_MIRROR=DIR python benchmarks/zero_shot_ways.py train FORM --folder DIR [--steps 200]
+TASKLOOM_MIRROR=DIR python benchmarks/zero_shot_ways.py evaluate MODEL... --output FILE [--rows 300] [--tasks T ...]
 
 `train` makes one run of FORM (label-nli, one-pass, or both) out of the same tasks: NLI, and the recasts of TRAINED with
 the 22M encoder, the same steps and examples a step. `evaluate` answers the first rows of the test split of each task in
@@ -43,10 +43,10 @@ def train(given: argparse.Namespace) -> None:
     from taskloom.workflows import train as run
 
     set_threads()
-    recasts = [f"{task}+{form}" for task in TRAINED for form in FORMS[given.form]]
+    recasts = [f"{task}+{form}" for task in TRAINED for form in FORMS[given.names[0]]]
     config = {
-        "name": given.form, "encoder": "minilm", "output": {"folder": str(given.folder)},
-        "data": {"tasks": [*NLI, *recasts], "max_rows": 2000, "max_length": 96, "drop_overlap": False,
+        "name": given.names[0], "encoder": "minilm", "output": {"folder": str(given.folder)},
+        "data": {"tasks": [*NLI, *recasts], "max_rows": 2000, "max_length": 64, "drop_overlap": False,
                  "cache": str(given.folder / "cache")},
         "mixture": {"exponent": 0.5},
         "training": {"steps": given.steps, "batch_size": 32, "learning_rate": 2e-4, "head_learning_rate": 2e-3,
@@ -71,17 +71,16 @@ def held_out_rows(task_id: str, most: int) -> tuple[list[str], list[str], np.nda
 
 
 def answers(given: argparse.Namespace) -> Iterator[tuple[str, str, Any]]:
-    """Yield run, way, and what maps texts and labels to the place of the best label."""
+    """Yield model, way, and what maps texts and labels to the place of the best label."""
     from taskloom.inference.predictor import load_model
 
-    for form in FORMS:
-        if not (given.folder / form / "model").is_dir():
-            continue
-        model = load_model(given.folder / form, precision="bf16")
-        ways = {"label-nli": ("pairs",), "one-pass": ("pairs", "one-pass"), "both": ("pairs", "one-pass", "both")}
-        for way in ways[form]:
+    for folder in given.names:
+        model = load_model(folder, precision="bf16")
+        table = model.network.table
+        has = {"pairs": table.zero_shot(), "one-pass": table.one_pass(), "both": table.zero_shot() and table.one_pass()}
+        for way in [way for way, found in has.items() if found]:
             yield (
-                form,
+                Path(folder).name,
                 way,
                 lambda texts, labels, model=model, way=way: [
                     labels.index(found["labels"][0]) for found in model.classify(texts, labels, way=way)
@@ -126,7 +125,7 @@ def evaluate(given: argparse.Namespace) -> None:
     done = {tuple(json.loads(line)[name] for name in ("run", "way", "task")) for line in
             (path.read_text().splitlines() if path.exists() else ())}  # fmt: skip
     for run, way, answer in answers(given):
-        for task in HELD_OUT:
+        for task in given.tasks:
             if (run, way, task) in done:
                 continue
             texts, labels, right = held_out_rows(task, given.rows)
@@ -147,10 +146,11 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("what", choices=("train", "evaluate"))
-    parser.add_argument("form", nargs="?", choices=tuple(FORMS))
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=320)
+    parser.add_argument("names", nargs="+", help="a form to train, or models to evaluate")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--rows", type=int, default=300)
+    parser.add_argument("--tasks", nargs="+", default=HELD_OUT)
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     if given.what == "train":

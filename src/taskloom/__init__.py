@@ -112,13 +112,27 @@ def train(config: str | os.PathLike[str] | RunConfig, *overrides: str) -> Run:
     return workflows.train(load_config(config, overrides))
 
 
-def evaluate(path: str | os.PathLike[str], *, split: str | None = None, tasks: tuple[str, ...] = ()) -> RunReport:
-    """Evaluate a run on `split` (default: validation, else test) of its tasks, or of those that `tasks` matches."""
+def evaluate(
+    path: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    tasks: tuple[str, ...] = (),
+    quick: bool = False,
+    calibrate: bool = False,
+    out: str | os.PathLike[str] | None = None,
+) -> RunReport:
+    """Evaluate a run or a model on `split` (default: validation, else test) of its tasks, or of those `tasks` matches.
+
+    Answers and scores are kept in the run's folder, or in `out`, and are not computed twice. `quick` leaves out TF-IDF
+    and the scores without task embedding; `calibrate` fits temperatures on validation rows. Raises UserError.
+    """
     from pathlib import Path
 
-    from taskloom import workflows
+    from taskloom import evaluating
 
-    return workflows.evaluate(Path(path), split=split, tasks=tasks)
+    return evaluating.evaluate(
+        Path(path), split=split, tasks=tasks, quick=quick, calibrate=calibrate, out=None if out is None else Path(out)
+    )
 
 
 def export(

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 
     from taskloom.data.store import TaskStore
     from taskloom.evaluation.report import RunReport, TaskReport
-    from taskloom.inference.finetuning import Settings, Start
+    from taskloom.inference.finetuning import Settings
     from taskloom.inference.predictor import Model as Predictor
+    from taskloom.inference.start import Start
     from taskloom.modeling.model import Model
 
     Places = NDArray[np.int64]
 
-MOST_VALIDATION = 1000
+MOST_VALIDATION = 400
 """Validation rows that early stopping looks at: more cost time and decide nothing."""
 LARGE = 1000
 """Train rows from which a tenth is held out for validation where there is none; below, a fifth."""
@@ -130,10 +131,10 @@ def finetune(request: Request, *, output: Path | None = None, progress: Progress
     Raises ModelError for a folder that is not empty or a model that cannot be opened, DataError for a task without
     train rows.
     """
-    from taskloom.inference.finetuning import open_start
+    from taskloom.inference.start import open_start
 
     progress = progress or Progress()
-    _check_output(output)
+    check_output(output)
     for line in request.told:
         progress.say(f"{request.task.id}: {line}")
     start = open_start(request.model, device=request.device, precision="auto", length=RAW_LENGTH)
@@ -148,12 +149,12 @@ def finetune(request: Request, *, output: Path | None = None, progress: Progress
     return Finetuned(keeper.predictor(folder), folder, keeper.seed, tuple(results))
 
 
-def prepare_for(task: Task, start: Start, *, mirror: str = "", max_length: int | None = None) -> TaskStore:
+def prepare_for(task: Task, start: Start, *, mirror: str = "") -> TaskStore:
     """Return the store of a task for a model's tokenizer; raises DataError without train rows."""
     from taskloom.data.store import cache_folder
     from taskloom.workflows import prepare_task
 
-    config = RunConfig(data=DataConfig(max_length=max_length or start.max_length, mirror=mirror))
+    config = RunConfig(data=DataConfig(max_length=start.max_length, mirror=mirror))
     store = prepare_task(task, config, start.tokenizer, cache_folder())
     if not len(store.splits.get("train", ())):
         raise DataError(
@@ -208,17 +209,33 @@ def _one_seed(
             start, task, store, rows.train, settings=settings, seed=seed, max_length=start.max_length, evaluate=score,
             evaluations=EVALUATIONS, patience=PATIENCE, tell=bar.advance,
         )  # fmt: skip
-    split = next((name for name in ("test", "validation") if name in store.splits), "train")
-    scored = rows.validation if split == "train" else None
-    report = report_on(tuned.model, task, store, split, how=start.how, places=scored, seed=seed)
+    split, scored, chosen_on = scored_rows(store, rows)
+    report = report_on(tuned.model, task, store, split, how=start.answering(), places=scored, seed=seed)
     result = SeedResult(
         seed=seed, train_rows=len(rows.train), validation_rows=len(rows.validation),
         validation_score=None if score is None else round(tuned.score, 6), step=tuned.step, steps=tuned.steps,
         head=tuned.head, seconds=round(time.monotonic() - started, 1), split=split,
-        chosen_on=split == rows.validation_split, report=report,
+        chosen_on=chosen_on, report=report,
     )  # fmt: skip
     keeper.take(result, tuned.model)
     return result
+
+
+def scored_rows(store: TaskStore, rows: Rows) -> tuple[str, Places, bool]:
+    """Return the split and places that a model is scored on, and whether they are the rows that chose its step.
+
+    Test rows if there are any; else those validation rows that chose nothing, where they are no fewer; else the
+    validation rows themselves, whose score is then too good.
+    """
+    import numpy as np
+
+    if "test" in store.splits:
+        return "test", np.arange(len(store.splits["test"])), False
+    if rows.validation_split == "validation":
+        rest = np.setdiff1d(np.arange(len(store.splits["validation"])), rows.validation)
+        if len(rest) >= len(rows.validation):
+            return "validation", rest, False
+    return rows.validation_split, rows.validation, True
 
 
 def _validation_score(task: Task, store: TaskStore, rows: Rows, start: Start) -> Callable[[Model], float]:
@@ -344,6 +361,7 @@ def _defaults() -> Settings:
     return Settings()
 
 
-def _check_output(output: Path | None) -> None:
+def check_output(output: Path | None) -> None:
+    """Raise ModelError for a folder that is there and not empty."""
     if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ModelError(f"{output} is there and not empty. Give a new folder with --output.")

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import RunConfig
-from taskloom.errors import ConfigError, DataError, ModelError, RecastError, SourceError, UserError
+from taskloom.errors import ConfigError, ModelError, RecastError, SourceError, UserError
+from taskloom.executors import each_done
 from taskloom.progress import Progress
 from taskloom.recipes.held_out import held_out_tasks, is_held_out
 from taskloom.recipes.own import own_recasts, own_task
 from taskloom.recipes.recipe import Task
-from taskloom.recipes.select import Selection, get_task, matches, select
+from taskloom.recipes.select import Selection, get_task, select
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,26 +125,27 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     With `to_train` and `data.drop_overlap`, train rows that stand in evaluated rows are found and left out.
     """
     from taskloom.data.store import cache_folder
-    from taskloom.data.tokenizer import Tokenizer
     from taskloom.modeling.encoder import resolve_encoder
 
     progress = progress or Progress()
     selection = choose(config)
     for task_id in selection.excluded_by_name:
         progress.say(left_out_by_name(task_id))
-    tokenizer = Tokenizer.open(resolve_encoder(config.encoder))
-    cache = cache_folder(config.data.cache)
-    done: list[tuple[Task, TaskStore]] = []
-    failed: list[Failure] = []
+    encoder = resolve_encoder(config.encoder)
+    cache = cache_folder(config.data.cache).absolute()
+    found: dict[int, TaskStore | UserError] = {}
+    work = partial(_store_or_error, config=config, encoder=encoder, cache=cache)
     with progress.bar("preparing tasks", len(selection.tasks)) as bar:
-        for task in selection.tasks:
-            try:
-                done.append((task, prepare_task(task, config, tokenizer, cache)))
-            except UserError as error:
-                if config.data.on_error == "stop" and not isinstance(error, RecastError):
-                    raise  # labels without words are no fault of the data: the task itself is trained
-                failed.append(Failure(task.id, str(error)))
-            bar.advance(note=task.id)
+        for place, result in each_done(
+            work, selection.tasks, workers=config.data.workers, executor=config.data.executor
+        ):
+            if isinstance(result, UserError) and config.data.on_error == "stop" and not isinstance(result, RecastError):
+                raise result  # labels without words are no fault of the data: the task itself is trained
+            found[place] = result
+            bar.advance(note=selection.tasks[place].id)
+    results = [(task, found[place]) for place, task in enumerate(selection.tasks)]
+    done = [(task, store) for task, store in results if not isinstance(store, UserError)]
+    failed = [Failure(task.id, str(error)) for task, error in results if isinstance(error, UserError)]
     for failure in failed:
         progress.say(f"{failure.task} cannot be used: {failure.reason}")
     if not done:
@@ -151,6 +154,24 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     return (
         _without_overlap(preparation, config, cache, progress) if to_train and config.data.drop_overlap else preparation
     )
+
+
+def _store_or_error(task: Task, *, config: RunConfig, encoder: Path, cache: Path) -> TaskStore | UserError:
+    """Return the store of one task, or what is wrong with it; runs in any process."""
+    try:
+        described = encoder / "tokenizer.json"
+        changed = described.stat().st_mtime_ns if described.is_file() else 0
+        return prepare_task(task, config, _tokenizer(encoder, changed), cache)
+    except UserError as error:
+        return error
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(encoder: Path, _changed: int) -> Tokenizer:
+    """Return an encoder's tokenizer, opened once a process: that takes longer than preparing a small task."""
+    from taskloom.data.tokenizer import Tokenizer
+
+    return Tokenizer.open(encoder)
 
 
 def _without_overlap(preparation: Preparation, config: RunConfig, cache: Path, progress: Progress) -> Preparation:
@@ -256,16 +277,17 @@ def _is_finished(report: RunReport, config: RunConfig, steps: int) -> bool:
 
 def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     """Score every task on all of its rows and write results, predictions, model, card, task list and citations."""
+    from taskloom.evaluation.engine import fingerprint
     from taskloom.evaluation.report import RunReport, summarize
     from taskloom.modeling.encoder import resolve_encoder
     from taskloom.modeling.lineage import lineage_of
-    from taskloom.reporting.card import model_card
-    from taskloom.reporting.task_list import TrainedTask, citations, task_list
+    from taskloom.publishing import pages_of, trained_tasks, write_report
     from taskloom.training.plan import library_versions
 
     config, run, plan = trainer.config, trainer.run, trainer.plan
     tasks = trainer.evaluate(keep=True)
     report = RunReport(
+        model=fingerprint(trainer.model),
         run=config.name,
         seed=config.seed,
         step=trainer.step,
@@ -275,18 +297,10 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         tasks=tasks,
         aggregate=summarize(tasks),
         training=trainer.training_figures(),
+        not_trained=preparation.left_out(),
     )
-    trained = [
-        TrainedTask(task, store.labels, plan.rows(at))
-        for at, (task, store) in enumerate(zip(plan.tasks, plan.stores, strict=True))
-    ]
     head = trainer.model.table.zero_shot()
-    card = model_card(trained, report, zero_shot=head.task if head else None, max_length=config.data.max_length)
-    pages = {
-        "README.md": card,
-        "tasks.md": task_list(trained, report, left_out=preparation.left_out()),
-        "citations.bib": citations(plan.tasks),
-    }
+    pages = pages_of(plan, report, config, head.task if head else None)
     if not run.writes:
         return report
     trainer.model.save(
@@ -299,54 +313,33 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     )
     for name, page in pages.items():
         run.write(name, page)
-    report.write(run.file("results.json"))  # last: its existence says that the run is finished
+    report.write(run.file("results.json"))  # its existence says that the run is finished
+    write_report(run.path, report, trained_tasks(plan), config)  # `taskloom report` makes it anew, so it comes after
     return report
 
 
-def evaluate(
-    path: Path, *, split: str | None = None, tasks: Sequence[str] = (), progress: Progress | None = None
-) -> RunReport:
-    """Score a trained run on `split` (default: validation, else test) of its tasks, or of those that `tasks` matches.
+def report(path: Path, *, texts: bool = True, transfer: Path | None = None) -> Path:
+    """Write report.html of a finished run anew, with transfer results (default: its transfer.jsonl), return its path.
 
-    Nothing is written. Raises ModelError for a folder without a run, DataError when no task has the split.
+    Raises ModelError for anything but a run folder, DataError for results or recipes that are not there.
     """
-    from taskloom.data.tokenizer import Tokenizer
-    from taskloom.evaluation.evaluator import evaluate_task
-    from taskloom.evaluation.report import RunReport, summarize
-    from taskloom.modeling.encoder import choose_autocast, choose_device
-    from taskloom.modeling.model import Model
+    from taskloom.evaluation.report import read_report
+    from taskloom.publishing import planned_tasks, write_report
     from taskloom.run_file import load_config
-    from taskloom.training.plan import library_versions
-    from taskloom.training.trainer import scored_splits
 
-    progress = progress or Progress()
+    folder = _run_folder(path)
+    if not (folder / "results.json").is_file():
+        raise ModelError(f"{folder} has no results yet. Type the command that trains it again: a run goes on.")
+    config = load_config(folder / "config.toml")
+    trained = planned_tasks(folder, choose(config).tasks)
+    return write_report(folder, read_report(folder / "results.json"), trained, config, texts=texts, transfer=transfer)
+
+
+def _run_folder(path: Path) -> Path:
     folder = path.parent if path.name == "model" else path
     if not (folder / "config.toml").is_file():
         raise ModelError(f"{path} is not a run folder: it has no config.toml, which says where the tasks' rows are.")
-    config = load_config(folder / "config.toml")
-    device = choose_device(config.training.device)
-    model = Model.load(model_folder(folder)).to(device)
-    tokenizer = Tokenizer.open(model_folder(folder))
-    preparation = prepare(config, progress=progress, to_train=False)
-    wanted = {task.id for task in preparation.tasks if not tasks or any(matches(pattern, task) for pattern in tasks)}
-    reports = {}
-    for task, store in zip(preparation.tasks, preparation.stores, strict=True):
-        splits = [name for name in scored_splits(task, store) if split in (None, name)]
-        if splits and task.id in wanted and task.versioned in model.table.places:
-            report, _ = evaluate_task(
-                model, store, splits[0], task=task, tokenizer=tokenizer, device=device,
-                autocast=choose_autocast(config.training.precision, device), seed=config.seed,
-            )  # fmt: skip
-            reports[task.versioned] = {splits[0]: report}
-    if not reports:
-        raise DataError(
-            f"None of the trained tasks matches {', '.join(tasks) or 'all'} and has the split "
-            f"{split or 'validation or test'}."
-        )
-    return RunReport(
-        run=config.name, seed=config.seed, step=-1, encoder=config.encoder, libraries=library_versions(), tasks=reports,
-        aggregate=summarize(reports),
-    )  # fmt: skip
+    return folder
 
 
 def export(path: Path, out: Path, wanted: Wanted, *, calibrate: str | None = None) -> list[str]:

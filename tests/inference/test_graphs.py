@@ -70,7 +70,7 @@ def same_answers(found: list[Any], expected: list[Any]) -> None:
 
 
 def test_every_head_as_onnx(folder: Path, tmp_path: Path) -> None:
-    """An exported graph of each kind of head (of two for DeBERTa), opened alone, gives the answers of the model, at several lengths."""
+    """Each kind of head (two for DeBERTa) as a graph of its own gives the answers of the model, at several lengths."""
     model = load_model(folder)
     chosen = (
         ROWS if model.network.encoder.config.model_type == "bert" else {task: ROWS[task] for task in ("nli", "tags")}

@@ -53,6 +53,7 @@ def finetune(
     from taskloom import progress, tuning
     from taskloom.own_data import Columns
 
+    tuning.check_output(output)
     recipe, told = tuning.recipe_of(task or data or "", Columns(text, pair, label, kind))
     request = tuning.Request(
         model=model, task=recipe, told=told, shots=shots, seeds=tuple(range(seed, seed + seeds)),
@@ -81,7 +82,7 @@ def transfer(
     shots: Annotated[str, typer.Option(help="Train rows a class, separated by commas, or all.")] = "16,64",
     seeds: Annotated[int, typer.Option(min=1, help="Draws of shots.")] = 5,
     methods: Annotated[str, typer.Option(help="Some of probe, finetune and zero-shot.")] = "probe,finetune,zero-shot",
-    max_rows: Annotated[int, typer.Option(min=10, help="Most rows of a task that are scored.")] = 500,
+    max_rows: Annotated[int, typer.Option(min=10, help="Most rows of a task that are scored.")] = 300,
     max_length: Annotated[int, typer.Option(min=8, help="Tokens that every model reads.")] = 128,
     seen: Annotated[bool, typer.Option("--seen", help="Measure tasks too that a model was trained on.")] = False,
     output: Annotated[
@@ -97,11 +98,12 @@ def transfer(
     """
     from taskloom import progress, transferring
     from taskloom.commands.printing import print_lines
+    from taskloom.evaluation.protocol import Protocol, parse_methods, parse_shots
     from taskloom.evaluation.transfer_table import report_lines
 
-    protocol = transferring.Protocol(
-        tasks=tuple(tasks), shots=transferring.parse_shots(shots), seeds=seeds,
-        methods=transferring.parse_methods(methods), max_rows=max_rows, max_length=max_length, seen=seen,
+    protocol = Protocol(
+        tasks=tuple(tasks), shots=parse_shots(shots), seeds=seeds,
+        methods=parse_methods(methods), max_rows=max_rows, max_length=max_length, seen=seen,
     )  # fmt: skip
     report = transferring.transfer(models, protocol, output=output, device=device, progress=progress.for_stream())
     if as_json:

@@ -53,6 +53,10 @@ def predict(
     file: TextFile = "-",
     *,
     task: Annotated[str, typer.Option(help="A task that the model was trained on.", show_default=False)],
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Give no label where its (calibrated) probability is below P."),
+    ] = None,
     precision: Precision = "auto",
     device: Device = "auto",
     backend: Backend = "auto",
@@ -63,4 +67,5 @@ def predict(
 
     tell_terminal(file)
     opened = open_model(model, device, precision, backend, adapter)
-    print_lines(numbered(answer for chunk in chunks(read_rows(file)) for answer in opened.predict(task, chunk)))
+    answered = (opened.predict(task, chunk, abstain_below=abstain_below) for chunk in chunks(read_rows(file)))
+    print_lines(numbered(answer for answers in answered for answer in answers))

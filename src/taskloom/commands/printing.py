@@ -32,17 +32,17 @@ def open_model(model: Path, device: str, precision: str, backend: str = "auto", 
 
 
 def print_results(report: RunReport) -> None:
-    """Print scores beside trivial answers, as a table on a terminal and as plain lines elsewhere."""
+    """Print scores beside baselines, as a table on a terminal and as plain lines elsewhere, and what was skipped."""
     from taskloom.evaluation import table
 
+    every = report.tasks | report.untrained
     if sys.stdout.isatty():
         import rich
 
-        rich.print(table.table(report.tasks))
+        rich.print(table.table(every))
     else:
-        print(table.plain(report.tasks))
-    for line in table.summary_lines(report.aggregate):
-        print(line)
+        print(table.plain(every))
+    print_lines(table.report_lines(report))
 
 
 def print_lines(lines: Iterable[str]) -> None:

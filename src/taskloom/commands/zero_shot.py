@@ -61,3 +61,46 @@ def classify(
     if output is not None or work.tally.long:
         for line in summary(work):
             print(line, file=sys.stderr)
+
+
+def distil(
+    model: ModelPath,
+    file: TextFile,
+    *,
+    labels: Annotated[
+        str, typer.Option(help="Labels with commas, or a .json or .toml file of descriptions.", show_default=False)
+    ],
+    template: Annotated[
+        list[str] | None, typer.Option(help="The hypothesis, {} stands for the label; several are averaged.")
+    ] = None,
+    way: ZeroShotWay = "pairs",
+    long: LongTexts = "truncate",
+    name: Annotated[str, typer.Option(help="What the student's task is called: distilled/NAME.")] = "labels",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Default: runs/MODEL-NAME.", show_default=False)
+    ] = None,
+    epochs: Annotated[float | None, typer.Option(min=0.01, help="Passes over the rows.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which texts are put aside, and training.")] = 0,
+    precision: Precision = "auto",
+    device: Device = "auto",
+) -> None:
+    """Train a plain classifier on a zero-shot model's answers.
+
+    Texts need no labels; a tenth is put aside to see how far the new model agrees with the old one.
+    """
+    from taskloom import distilling, progress
+    from taskloom.inference.classifying import Question
+    from taskloom.inference.inputs import read_rows, text_of
+    from taskloom.inference.label_sets import TEMPLATE, label_set, read_labels, templates
+
+    tell_terminal(file)
+    request = distilling.Request(
+        model=str(model), labels=label_set(read_labels(labels)), long=long, name=name, seed=seed, device=device,
+        question=Question(way=way, templates=templates(template or TEMPLATE)), precision=precision,
+        settings=distilling.settings_of(epochs),
+    )  # fmt: skip
+    texts = [text_of(row, number) for number, row in enumerate(read_rows(file))]
+    folder = output or distilling.default_output(model, name)
+    done = distilling.distil(request, texts, output=folder, progress=progress.for_stream())
+    for line in distilling.lines(done):
+        print(line)

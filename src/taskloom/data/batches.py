@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taskloom.data.cuts import cut
+from taskloom.data.cuts import cut, cut_evenly
 from taskloom.data.hashing import key_of
 from taskloom.data.matrices import Matrix, matrices
 from taskloom.data.ragged import ragged
@@ -88,7 +88,8 @@ class Batcher:
     """Cuts drawn examples into micro-batches; `stores` are the tasks in the order that `Drawn.task` counts.
 
     `max_choices` is for training: wrong choices beyond it are left out, others each epoch. In evaluation it is None and
-    all are there; a row whose choices exceed the budget is then a micro-batch of its own.
+    all are there; a row whose choices exceed the budget is then a micro-batch of its own. With `packed`, for a model
+    that computes no padding, only real tokens count, and micro-batches are of about equal size.
     """
 
     stores: Sequence[TaskStore]
@@ -99,6 +100,7 @@ class Batcher:
     min_micro_batches: int = 1
     max_choices: int | None = None
     seed: int = 0
+    packed: bool = False
 
     def micro_batches(self, drawn: Drawn) -> list[MicroBatch]:
         """Return the micro-batches of a step, shortest sequences first."""
@@ -142,6 +144,8 @@ class Batcher:
         return split
 
     def _cut(self, lengths: Array, sequences: Array, *, at_least: int) -> list[int]:
+        if self.packed:
+            return cut_evenly(lengths * sequences, budget=self.tokens_per_micro_batch, at_least=at_least)
         return cut(lengths, sequences, budget=self.tokens_per_micro_batch, at_least=at_least)
 
     @cached_property

@@ -14,6 +14,14 @@ START = 1 / 32
 """What starting one more micro-batch costs, as a part of a full one: 256 tokens of 8192, as measured on two cores."""
 
 
+def cut_evenly(tokens: Array, *, budget: int, at_least: int) -> list[int]:
+    """Return where to cut examples of these `tokens` into parts of about equal size, of at most about `budget` each."""
+    ends = tokens.cumsum()
+    parts = min(max(at_least, -(-int(ends[-1]) // budget)), len(tokens))
+    cuts = np.searchsorted(ends, ends[-1] * np.arange(1, parts) / parts, side="right")
+    return np.unique(np.clip(cuts, 1, len(tokens) - 1)).tolist() if parts > 1 else []
+
+
 def cut(lengths: Array, sequences: Array, *, budget: int, at_least: int) -> list[int]:
     """Return where to cut examples sorted by length, so that padded tokens and starts of parts cost the least.
 

@@ -96,6 +96,13 @@ class Cells:
             path.write_text("".join(whole), encoding="utf-8")  # the torn line of a killed process
 
 
+def write_cells(cells: Sequence[Cell], path: Path) -> None:
+    """Write what a report is made of, a line a cell; a reader sees the old file or the new one."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text("".join(f"{cell.model_dump_json()}\n" for cell in cells), encoding="utf-8")
+    temporary.replace(path)
+
+
 class Mean(Frozen):
     """A model's mean score on one task by one method and number of shots, and its 95 % interval over seeds."""
 

@@ -38,7 +38,7 @@ def _models(report: TransferReport) -> Iterator[str]:
 def _means(means: Sequence[Mean]) -> Iterator[str]:
     models = list(dict.fromkeys(one.model for one in means))
     cells = {(one.task, one.model): one for one in means}
-    rows = [("task", "metric", *models)]
+    rows: list[tuple[str, ...]] = [("task", "metric", *models)]
     for task, metric in dict.fromkeys((one.task, one.metric) for one in means):
         rows.append((task, metric, *(_mean(cells.get((task, model))) for model in models)))
     yield from _aligned(rows)
@@ -61,7 +61,7 @@ def _comparison(one: Compared) -> Iterator[str]:
         f"{_p('paired t', found.t_test)}{_p('Wilcoxon', found.wilcoxon)}; wins {found.count('win')}, losses "
         f"{found.count('loss')}, level {found.count('level')}"
     )
-    rows = [("family", "tasks", one.first, one.second, "difference", "95 % over seeds", "")]
+    rows: list[tuple[str, ...]] = [("family", "tasks", one.first, one.second, "difference", "95 % over seeds", "")]
     rows += [_difference(family) for family in found.by_family]
     yield from _aligned(rows)
 

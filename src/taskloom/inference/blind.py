@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,19 +21,21 @@ from taskloom.data.store import TaskStore
 from taskloom.errors import RecastError
 from taskloom.evaluation.evaluator import softmax_by_row
 from taskloom.evaluation.predictions import Predictions
+from taskloom.inference.classifying import Classifier, Question, Way
 from taskloom.inference.features import Features, features_of
-from taskloom.inference.finetuning import Start
-from taskloom.inference.one_pass import label_logits
+from taskloom.inference.label_sets import TEMPLATE, label_sets
+from taskloom.inference.pieces import Reading
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
 from taskloom.inference.probing import probe_predictions, softmax
-from taskloom.inference.zero_shot import TEMPLATE, classify
+from taskloom.inference.scorers import torch_scorers
+from taskloom.inference.start import Start
 from taskloom.modeling.head_table import Head
 from taskloom.recipes.recasts import readable_labels
 from taskloom.recipes.recipe import Task
 
 Array = NDArray[Any]
 SHARPNESS = 20.0
-"""What cosines are multiplied by to become logits; the order of labels does not hang on it, nor does any metric here."""
+"""What cosines are multiplied by to become logits; no metric here hangs on it."""
 BOTH = ("pairs", "one-pass")
 TEXT_KINDS = ("classification", "multilabel")
 
@@ -103,11 +105,9 @@ class Blind:
             return np.asarray(np.mean([_log_softmax(self.logits(one, features)) for one in BOTH], axis=0))
         names = self.labels()
         assert names is not None
-        if way == "pairs":
-            return pair_logits(self.start, self.texts(), names, multi_label=self.store.kind == "multilabel")
-        if way == "one-pass":
-            return label_logits(
-                self.start.opened(), self.texts(), names, how=self.start.how, max_length=self.start.max_length
+        if way == "pairs" or way == "one-pass":
+            return own_logits(
+                self.start, self.texts(), names, way=cast(Way, way), multi_label=self.store.kind == "multilabel"
             )
         said = [TEMPLATE.replace("{}", name) for name in names] if way == "similarity, sentence" else list(names)
         cosines = self._text_vectors(features) @ _unit(self._vectors(said)).T
@@ -150,15 +150,13 @@ class Blind:
         return self.start.matching_head(self.store, self.task.id)
 
 
-def pair_logits(start: Start, texts: Sequence[str], names: Sequence[str], *, multi_label: bool) -> Array:
-    """Return (texts, labels) of the entailment head, as logs of its probabilities (log odds with `multi_label`)."""
-    found = classify(start.opened(), texts, names, how=start.how, max_length=start.max_length, multi_label=multi_label)
-    place = {name: at for at, name in enumerate(names)}
-    scores = np.zeros((len(texts), len(names)))
-    for row, one in enumerate(found):
-        scores[row, [place[name] for name in one["labels"]]] = one["scores"]
-    scores = np.clip(scores, 1e-9, 1 - 1e-9)
-    return np.log(scores / (1 - scores)) if multi_label else np.log(scores)
+def own_logits(start: Start, texts: Sequence[str], names: Sequence[str], *, way: Way, multi_label: bool) -> Array:
+    """Return (texts, labels) of a zero-shot way, as logs of its probabilities (log odds with `multi_label`)."""
+    reading = Reading(tokenizer=start.tokenizer, max_length=start.max_length)
+    classifier = Classifier(*torch_scorers(start.opened(), start.how), reading)
+    found = classifier.score(texts, label_sets(names, len(texts)), Question(way=way, multi_label=multi_label))
+    scores = np.clip(found.score.reshape(len(texts), len(names)), 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(scores / (1 - scores)) if multi_label else np.log(scores))
 
 
 def _unit(vectors: Array) -> Array:

@@ -8,42 +8,28 @@ docs/log.md; the defaults below are its result.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor
 
 from taskloom.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
 from taskloom.data.store import TaskStore
-from taskloom.data.tokenizer import Tokenizer
+from taskloom.errors import Interrupted
 from taskloom.evaluation.evaluator import Answering, answer, evaluating, unseen_tag
 from taskloom.evaluation.metrics import main_metric
 from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.report import TaskReport
 from taskloom.evaluation.scoring import compute, score
-from taskloom.inference.features import Features, features_of
+from taskloom.inference.features import Features
 from taskloom.inference.probing import LinearHead, fit_head
-from taskloom.modeling.encoder import (
-    Encoder,
-    choose_autocast,
-    choose_device,
-    longest_input,
-    resolve_encoder,
-    set_threads,
-)
-from taskloom.modeling.head_table import NLI, TWO_WAY_NLI, Head, HeadTable, row_names
-from taskloom.modeling.lineage import lineage_of
-from taskloom.modeling.model import HEADS_WEIGHTS, Model, read_record
-from taskloom.modeling.warm_start import is_model_folder
-from taskloom.recipes.labels import is_generic, normalize_label
+from taskloom.inference.start import Start
+from taskloom.modeling.model import Model
 from taskloom.recipes.recipe import Task
 from taskloom.training.building import head_table
 from taskloom.training.gradients import Computation, Totals
@@ -63,22 +49,22 @@ class Settings:
     """How a task is learned. An epoch is one pass over the training rows; steps are kept between the two bounds.
 
     `head` says where the head starts: auto is reuse where the model has a head of the same labels, else probe.
-    `frozen_layers` counts encoder layers from below that stay as they are, the embeddings with them.
+    `frozen` counts the parts of the encoder that stay as they are, from below: 1 is the embeddings, each further one a
+    layer.
     """
 
     learning_rate: float = 1e-4
     head_learning_rate: float = 1e-3
     epochs: float = 10.0
     least_steps: int = 40
-    most_steps: int = 400
+    most_steps: int = 1000
     batch_size: int = 16
     layer_decay: float = 1.0
-    frozen_layers: int = 0
+    frozen: int = 0
     head: HeadStart = "auto"
     pooling: str = "own"
     penalty: float = 1.0
     label_smoothing: float = 0.0
-    precision: str = "auto"
 
     def steps(self, rows: int) -> int:
         """Return the optimizer steps for so many training rows."""
@@ -95,101 +81,6 @@ class Tuned:
     steps: int
     head: str
     score: float = -math.inf
-
-
-class Start:
-    """A model that fine-tuning starts from, held open so that many starts cost one reading; `open_start` gives it.
-
-    `folder` is an encoder in Hugging Face form or a model folder of ours, whose heads are then known; `max_length` is
-    how many tokens it reads.
-    """
-
-    def __init__(self, folder: Path, *, device: torch.device, autocast: torch.dtype | None, max_length: int) -> None:
-        self.folder, self.max_length = folder, max_length
-        self.lineage = lineage_of(folder)
-        self.tokenizer = Tokenizer.open(folder)
-        self.device = device
-        self.encoder = Encoder.open(folder).to(device)
-        self._weights = {name: value.clone() for name, value in self.encoder.state_dict().items()}
-        self.how = Answering(tokenizer=self.tokenizer, device=device, autocast=autocast, use_task_embedding=False)
-        self._model: Model | None = None
-        self.table, self.heads = HeadTable(()), dict[str, Tensor]()
-        if is_model_folder(folder):
-            self.table = HeadTable.from_json(read_record(folder)["tasks"])
-            self.heads = load_file(folder / HEADS_WEIGHTS)
-
-    def answering(self) -> Answering:
-        """Return how a model is asked that has been trained from this one."""
-        return dataclasses.replace(self.how, use_task_embedding=True)
-
-    def fresh(self) -> Encoder:
-        """Return the encoder as it was read, whatever has been trained since."""
-        self.encoder.load_state_dict(self._weights)
-        self.encoder.pooling = "own"
-        self.encoder.requires_grad_(True)
-        return self.encoder.eval()
-
-    def opened(self) -> Model:
-        """Return the model itself with all of its heads, untouched; raises ModelError for a bare encoder."""
-        if self._model is None:
-            self._model = Model.load(self.folder).to(self.device)
-        return self._model
-
-    def features(self, store: TaskStore, split: str, places: Array, *, max_length: int) -> Features:
-        """Return features of some rows by the untouched encoder."""
-        return features_of(self.fresh(), store, split, places, how=self.how, max_length=max_length)
-
-    def matching_head(self, store: TaskStore, task_id: str) -> LinearHead | None:
-        """Return the rows of a head with the same labels, in the task's own order, or None.
-
-        The task's own head comes first, then one of the same kind and set of normalized names; sets that say nothing
-        (yes and no, digits) and scores match only themselves. Multiple choice has one row for all tasks, and two-way
-        entailment is read from the three-way head, neutral and contradiction averaged.
-        """
-        head = self._matching(store, task_id)
-        if head is None:
-            return None
-        rows = dict(zip(row_names(head), head.rows, strict=True))
-        names = [""] if "" in rows else [normalize_label(label) for label in store.labels]
-        if head.labels == store.labels and head.labels:
-            rows, names = dict(zip(head.labels, head.rows, strict=True)), list(head.labels)
-        found = [self._row(rows, name) for name in names]
-        return LinearHead(np.stack([weight for weight, _ in found]), np.array([bias for _, bias in found], np.float32))
-
-    def _row(self, rows: Mapping[str, int], name: str) -> tuple[Array, float]:
-        """Return weight (width,) and bias of a label; not_entailment of a three-way head is what stands against it."""
-        if name in rows:
-            return self.heads["head_weight"][rows[name]].numpy(), float(self.heads["head_bias"][rows[name]])
-        against = [rows[other] for other in NLI if other != "entailment"]
-        bias = float(self.heads["head_bias"][against].mean()) + math.log(len(against))
-        return self.heads["head_weight"][against].mean(0).numpy(), bias
-
-    def _matching(self, store: TaskStore, task_id: str) -> Head | None:
-        mine = set(map(normalize_label, store.labels))
-        own = [
-            head for head in self.table.heads
-            if head.id == task_id and head.kind == store.kind and set(map(normalize_label, head.labels)) == mine
-        ]  # fmt: skip
-        alike = [
-            head for head in self.table.heads
-            if head.kind == store.kind and set(map(normalize_label, head.labels)) == mine
-            and (store.kind == "multiple_choice" or (store.labels and not is_generic(store.labels)))
-        ]  # fmt: skip
-        three_way = self.table.zero_shot() if mine == set(TWO_WAY_NLI) and store.kind == "classification" else None
-        return next(iter([*own, *alike, *([three_way] if three_way else [])]), None)
-
-
-def open_start(model: str, *, device: str, precision: str, length: int) -> Start:
-    """Open a run, a model folder, an encoder folder, a hub id or "minilm"; raises ModelError for anything else.
-
-    An encoder that is no model of ours reads `length` tokens, or fewer where its positions end.
-    """
-    set_threads()
-    folder, place = resolve_encoder(model), choose_device(device)
-    ours = is_model_folder(folder)
-    most = int(read_record(folder)["max_length"]) if ours else min(length, longest_input(folder))
-    autocast = choose_autocast("fp32" if precision == "auto" and place.type == "cpu" else precision, place)
-    return Start(folder, device=place, autocast=autocast, max_length=most)
 
 
 def fine_tune(
@@ -230,7 +121,7 @@ def fine_tune(
     named = {name: value for name, value in model.named_parameters() if name.startswith("encoder.")}
     layer_of = layers_of(named)
     for name, parameter in named.items():
-        parameter.requires_grad = not settings.frozen_layers or layer_of[name] > settings.frozen_layers
+        parameter.requires_grad = layer_of[name] >= settings.frozen
     optimizer = Optimizer(
         encoder=named, rows={name: value for name, value in model.row_parameters().items() if name != "task_embedding"},
         layer_of=layer_of, settings=config.training, steps=plan.steps,
@@ -239,12 +130,16 @@ def fine_tune(
     best = _Best(model, evaluate, patience, tell or _nothing)
     if evaluate is not None:
         best(0)  # a head that starts well may be as good as it gets
-    fit(
-        model, optimizer, source, first_step=1, settings=config.training,
-        compute=Computation(seed, start.device, start.how.autocast, Ranks()),
-        events=Events(log=best.log, warn=_ignore, save=_ignore, evaluate=best, describe=source.describe),
-        totals=Totals(), health=Health(),
-    )  # fmt: skip
+    try:
+        fit(
+            model, optimizer, source, first_step=1, settings=config.training,
+            compute=Computation(seed, start.device, start.how.autocast, Ranks()),
+            events=Events(log=best.log, warn=_ignore, save=_ignore, evaluate=best, describe=source.describe),
+            totals=Totals(), health=Health(),
+        )  # fmt: skip
+    except Interrupted as error:
+        told = f"Stopped at step {best.last} of {plan.steps} of a fine-tuning, of which nothing is kept."
+        raise Interrupted(told, signal_number=error.exit_code - 128) from error
     best.finish()
     return Tuned(model.eval(), best.step, best.last, how, best.score)
 
@@ -272,7 +167,7 @@ def _head_rows(
 ) -> tuple[LinearHead | None, str]:
     """Return the rows that the head starts from, and what they are in words."""
     wanted = settings.head
-    if wanted in ("auto", "reuse") and settings.pooling == "own":
+    if wanted in ("auto", "reuse") and (settings.pooling == "own" or store.kind == "token_classification"):
         found = start.matching_head(store, task.id)
         if found is not None:
             return found, "reuse"
@@ -290,7 +185,7 @@ def _set_head(model: Model, rows: LinearHead) -> None:
     model.head_bias[places] = torch.from_numpy(rows.bias).to(model.head_bias)
 
 
-def _ignore(_what: object) -> None:
+def _ignore(*_: object) -> None:
     """Neither checkpoints nor warnings are kept of a training that takes a minute."""
 
 
@@ -315,8 +210,8 @@ class _Best:
         self.last = entry["step"]
         self.tell()
 
-    def __call__(self, step: int) -> bool:
-        """Score the model after a step; returns whether to end."""
+    def __call__(self, step: int, _stop: object = None) -> bool:
+        """Score the model after a step, within seconds; returns whether to end."""
         assert self.evaluate is not None
         score, self.evaluated = self.evaluate(self.model), step
         self.since += 1

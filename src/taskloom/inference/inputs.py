@@ -116,6 +116,14 @@ def read_rows(source: str | Path, *, format: str | None = None) -> Iterator[dict
         yield from _parsed(stream, format or ENDINGS.get(path.suffix.lower(), "lines"), str(path), separator)
 
 
+def text_of(row: Mapping[str, Any], number: int) -> str:
+    """Return the text of a row that was read; raises DataError for a row without one."""
+    text = row.get("text")
+    if not isinstance(text, str):
+        raise DataError(f"Row {number} has no 'text'; it has {', '.join(map(str, row))}. Rename the column to 'text'.")
+    return text
+
+
 def count_rows(source: str | Path, *, format: str | None = None) -> int | None:
     """Return how many rows a file has, without taking them apart; None for standard input."""
     path = Path(source)

@@ -22,8 +22,9 @@ from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.scoring import compute
 from taskloom.inference.blind import Blind
 from taskloom.inference.features import Features
-from taskloom.inference.finetuning import Settings, Start, answers_of, fine_tune
+from taskloom.inference.finetuning import Settings, answers_of, fine_tune
 from taskloom.inference.probing import fit_head, pooling_of, probe_predictions
+from taskloom.inference.start import Start
 from taskloom.modeling.encoder import POOLINGS
 from taskloom.recipes.recipe import Task
 
@@ -56,7 +57,9 @@ class TuneSetting:
 
 PROBES = tuple(ProbeSetting(pooling, penalty) for pooling in POOLINGS for penalty in (0.01, 0.1, 1.0))
 TUNINGS = tuple(
-    TuneSetting(Settings(pooling=pooling, learning_rate=rate)) for pooling in ("own", "mean") for rate in (1e-4, 3e-4)
+    TuneSetting(Settings(pooling=pooling, learning_rate=rate, epochs=8, least_steps=24, most_steps=64))
+    for pooling in ("own", "mean")
+    for rate in (1e-4, 3e-4)
 )
 """The settings that every model may choose from, as many for one as for the other."""
 

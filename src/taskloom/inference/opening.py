@@ -5,12 +5,14 @@ Three kinds: a model folder with all heads, an export with graphs of one head, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from taskloom.errors import ModelError
+from taskloom.evaluation.calibration import read_temperatures
 from taskloom.inference.backends import check_backend, on_backend
 from taskloom.inference.folders import described_head, open_classifier
 from taskloom.inference.graph_networks import over_head_graph
@@ -20,12 +22,16 @@ from taskloom.modeling.model import HEADS_JSON, Model, read_record
 
 @dataclass(frozen=True)
 class Opened:
-    """A network, how it runs (`precision` is empty for torch, whose autocast decides), and the most tokens it reads."""
+    """A network, how it runs (`precision` is empty for torch, whose autocast decides), and the most tokens it reads.
+
+    `temperatures` are those fitted for its heads, by the key of the head.
+    """
 
     network: Model
     backend: str
     precision: str
     max_length: int
+    temperatures: Mapping[str, float] = field(default_factory=dict)
 
 
 def open_network(folder: Path, *, backend: str, precision: str, device: torch.device) -> Opened:
@@ -39,14 +45,16 @@ def open_network(folder: Path, *, backend: str, precision: str, device: torch.de
         wanted = _wanted(graphs, backend, precision)
         if wanted or not any(folder.glob("*.safetensors")):
             return _open_graphs(folder, graphs, wanted, (backend, precision), device)
-    length = int(read_record(folder)["max_length"]) if whole else described_head(folder)[1]
+    record = read_record(folder) if whole else {}
+    length = int(record["max_length"]) if whole else described_head(folder)[1]
+    temperatures = read_temperatures(record)
     network = Model.load(folder) if whole else open_classifier(folder)
     chosen = ("onnx" if precision == "int8" else "torch") if backend == "auto" else backend
     check_backend(chosen, precision, device)
     if chosen == "torch":
-        return Opened(network, "torch", "", length)
+        return Opened(network, "torch", "", length, temperatures)
     found = "fp32" if precision == "auto" else precision
-    return Opened(on_backend(network, folder, backend=chosen, precision=found), chosen, found, length)
+    return Opened(on_backend(network, folder, backend=chosen, precision=found), chosen, found, length, temperatures)
 
 
 def _wanted(graphs: dict[tuple[str, str], Path], backend: str, precision: str) -> tuple[str, str] | None:

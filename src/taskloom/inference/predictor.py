@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError, did_you_mean
-from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer, place_of
+from taskloom.evaluation.calibration import scaled
+from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer
 from taskloom.evaluation.predictions import THRESHOLD, Predictions
+from taskloom.evaluation.routes import place_of
+from taskloom.inference.abstaining import abstained, check_abstaining
 from taskloom.inference.adapters import with_adapter
 from taskloom.inference.backends import PRECISIONS, check_backend, on_backend
 from taskloom.inference.classifying import Classifier, Question, Way
@@ -22,11 +25,10 @@ from taskloom.inference.label_sets import TEMPLATE, label_sets, templates
 from taskloom.inference.opening import open_network
 from taskloom.inference.pieces import LONG, Long, Reading
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
-from taskloom.inference.scorers import MarkScorer, PairScorer, torch_mark_scorer, torch_scorer
+from taskloom.inference.scorers import MarkScorer, PairScorer, torch_scorers
 from taskloom.modeling import model as modeling
 from taskloom.modeling.encoder import choose_autocast, choose_device
 from taskloom.modeling.head_table import Head
-from taskloom.modeling.scoring import scoring_encoder
 
 Array = NDArray[Any]
 
@@ -41,10 +43,12 @@ class Model:
         *,
         max_length: int,
         folder: Path,
+        temperatures: Mapping[str, float] | None = None,
         backend: str = "torch",
         precision: str = "",
     ) -> None:
         self.network = network
+        self.temperatures = dict(temperatures or {})
         self.folder = folder
         self.max_length = max_length
         self.backend = backend
@@ -75,8 +79,9 @@ class Model:
                 network = on_backend(network, self.folder, backend=backend, precision=precision)
                 how = dataclasses.replace(how, autocast=None)
             self._elsewhere[backend, precision] = Model(
-                network, how, max_length=self.max_length, folder=self.folder, backend=backend, precision=precision
-            )
+                network, how, max_length=self.max_length, folder=self.folder, backend=backend, precision=precision,
+                temperatures=self.temperatures,
+            )  # fmt: skip
         return self._elsewhere[backend, precision]
 
     @property
@@ -106,7 +111,13 @@ class Model:
         return self._precision
 
     def predict(
-        self, task: str, rows: Sequence[Any], *, threshold: float = THRESHOLD, use_task_embedding: bool = True
+        self,
+        task: str,
+        rows: Sequence[Any],
+        *,
+        threshold: float = THRESHOLD,
+        use_task_embedding: bool = True,
+        abstain_below: float | None = None,
     ) -> list[dict[str, Any]]:
         """Return the answers of a trained task (id or id@version) to `rows`, in order.
 
@@ -114,11 +125,17 @@ class Model:
         classification: {"label": name, "scores": {name: p}}; multilabel: {"labels": [names], "scores": {name: p}}, the
         labels with p of at least `threshold`; regression: {"score": x} in original units; multiple choice:
         {"label": position, "scores": [p, ...]}; tags: {"labels": [a tag a word]}.
+        With `abstain_below`, a probability, an answer that is less sure has None as its label (or labels) and
+        "abstained": True, the others False; the probabilities are then calibrated if the model was
+        (`taskloom evaluate --calibrate`). A multilabel row is as sure as its least sure label. ModelError for scores
+        and tags, which have no probabilities.
         Raises UnknownTaskError for a task it was not trained on, DataError for a row that does not fit.
         """
-        head = self.heads[place_of(self.network, task)]
+        head = self.heads[place_of(self.network.table, task)]
         if isinstance(rows, str):
             raise DataError(f"predict takes a list of rows, not one string. Type [{rows[:40]!r}].")
+        if abstain_below is not None:
+            check_abstaining(head, abstain_below)
         given = prepare_rows(list(rows), head, self._how.tokenizer, max_length=self.max_length)
         split = given.splits[SPLIT]
         if not len(split):
@@ -133,7 +150,10 @@ class Model:
             places=np.arange(len(split)),
             unseen=unseen,
         )
-        return _RESULTS[head.kind](answers, threshold)
+        if abstain_below is None:
+            return _RESULTS[head.kind](answers, threshold)
+        answers = self._calibrated(answers, head)
+        return abstained(_RESULTS[head.kind](answers, threshold), answers, abstain_below)
 
     @overload
     def classify(
@@ -182,6 +202,13 @@ class Model:
         found, _ = place.classifier(use_task_embedding=use_task_embedding, long=long).answers(given, sets, question)
         return found[0] if isinstance(texts, str) else found
 
+    def _calibrated(self, answers: Predictions, head: Head) -> Predictions:
+        temperature = self.temperatures.get(head.key)
+        if temperature is None:
+            return answers
+        scores = scaled(answers.scores, temperature, kind=answers.kind, offsets=answers.offsets)
+        return dataclasses.replace(answers, scores=scores)
+
     def classifier(self, *, use_task_embedding: bool = False, long: Long = "truncate") -> Classifier:
         """Return what scores labels given on the spot, with the scorers of the heads that the model has."""
         if long not in LONG:
@@ -194,11 +221,7 @@ class Model:
         """Return the scorers of the model's heads, kept as long as its weights do not change."""
         key = (how.use_task_embedding, *((value.data_ptr(), value._version) for value in self.network.parameters()))
         if self._kept is None or self._kept[0] != key:
-            entailment, one_pass = self.network.table.zero_shot(), self.network.table.one_pass()
-            encoder = scoring_encoder(self.network.encoder, dtype=how.autocast or torch.float32)
-            pairs = torch_scorer(self.network, entailment, how, encoder=encoder) if entailment else None
-            marks = torch_mark_scorer(self.network, one_pass, how, encoder=encoder) if one_pass else None
-            self._kept = key, pairs, marks
+            self._kept = key, *torch_scorers(self.network, how)
         return self._kept[1:]
 
     def _answering(self, use_task_embedding: bool) -> Answering:
@@ -245,7 +268,7 @@ def load_model(
     )
     return Model(
         network.to(place), how, max_length=opened.max_length, folder=folder, backend=opened.backend,
-        precision=opened.precision,
+        precision=opened.precision, temperatures=opened.temperatures,
     )  # fmt: skip
 
 

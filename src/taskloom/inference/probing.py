@@ -71,14 +71,14 @@ def targets(features: Features, store: TaskStore, split: str) -> Array:
     choice, or tags."""
     rows = store.splits[split]
     if features.kind == "token_classification":
-        return np.asarray(rows.labels)[np.asarray(rows.word_offsets)[features.place] + features.index]
+        return np.asarray(rows.labels[np.asarray(rows.word_offsets)[features.place] + features.index])
     labels = np.asarray(rows.labels)[features.place]
     if features.kind == "multiple_choice":
         return np.asarray(labels == features.index).astype(np.int64)
     if features.kind == "regression":
         assert store.low is not None and store.high is not None
         return np.asarray((labels - store.low) / (store.high - store.low))
-    return labels
+    return np.asarray(labels)
 
 
 def probe_predictions(

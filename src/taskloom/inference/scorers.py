@@ -90,6 +90,20 @@ def torch_mark_scorer(model: Model, head: Head, how: Answering, *, encoder: Enco
     return score
 
 
+def torch_scorers(model: Model, how: Answering) -> tuple[PairScorer | None, MarkScorer | None]:
+    """Return the scorers of the heads that a model has for labels given on the spot; they share one encoder."""
+    import torch
+
+    from taskloom.modeling.scoring import scoring_encoder
+
+    encoder = scoring_encoder(model.encoder, dtype=how.autocast or torch.float32)
+    entailment, one_pass = model.table.zero_shot(), model.table.one_pass()
+    return (
+        torch_scorer(model, entailment, how, encoder=encoder) if entailment else None,
+        torch_mark_scorer(model, one_pass, how, encoder=encoder) if one_pass else None,
+    )
+
+
 def _placed(values: Array | None, how: Answering) -> Any:
     import torch
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from taskloom.errors import DataError
 from taskloom.inference.classifying import Classifier, Question
+from taskloom.inference.inputs import text_of
 from taskloom.inference.label_sets import LabelSet, label_set
 from taskloom.progress import Progress
 
@@ -60,7 +61,7 @@ class Work:
         numbered = enumerate(rows, first)
         while part := self._part(numbered):
             start = time.monotonic()
-            texts = [_text(row, number) for number, row, _ in part]
+            texts = [text_of(row, number) for number, row, _ in part]
             found, long = self.classifier.answers(texts, [labels for _, _, labels in part], self.question)
             self.tally.texts += len(part)
             self.tally.long += long
@@ -90,13 +91,6 @@ def row_labels(row: dict[str, Any], number: int) -> LabelSet:
     if not given:
         raise DataError(f"Row {number} has no labels. Give --labels for all rows, or a column labels with each row's.")
     return label_set(given)
-
-
-def _text(row: dict[str, Any], number: int) -> str:
-    text = row.get("text")
-    if not isinstance(text, str):
-        raise DataError(f"Row {number} has no 'text'; it has {', '.join(map(str, row))}. Rename the column to 'text'.")
-    return text
 
 
 def write_answers(

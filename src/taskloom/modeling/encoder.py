@@ -27,6 +27,7 @@ from taskloom.data.hub import can_reach_hub
 from taskloom.errors import ModelError, did_you_mean
 from taskloom.modeling.dropout import replace_dropout
 from taskloom.modeling.rows import gather_rows
+from taskloom.modeling.token_layout import Layout
 
 OFFLINE_ENCODER = "minilm"
 LAST_LINEAR = ("classifier.out_proj", "classifier")
@@ -127,6 +128,7 @@ class Encoder(nn.Module):
         self.unread_parameters = tuple(unread_parameters)
         self.reads_types = _reads_types(network)
         self.pooling = "own"
+        self.compiled = False
         _set_module(network, self.last_linear, nn.Identity())
         self.base.register_forward_hook(_keep_hidden_states)
 
@@ -211,6 +213,29 @@ class Encoder(nn.Module):
             _SEEN.reset(before)
         return pooled_by(self.pooling, pooled, seen[0], attention_mask), seen[0]
 
+    @property
+    def packs(self) -> bool:
+        """Whether `forward_packed` is there for this network, on this device: see `bert`."""
+        from taskloom.modeling.bert import can_pack
+
+        return not self.compiled and self.word_embeddings.weight.device.type == "cpu" and can_pack(self.network)
+
+    def forward_packed(
+        self, input_ids: Tensor, layout: Layout, *, token_type_ids: Tensor | None, first_vector: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return pooled features (sequences, width) and the last hidden states of the layout's words (words, width).
+
+        The other arguments are those of `forward`; what is padded there is passed over here.
+        """
+        from taskloom.modeling.bert import packed_features
+
+        words = self._embed(input_ids.flatten()[layout.flat])
+        if first_vector is not None:
+            firsts = layout.firsts[layout.rank]
+            words = words.index_put((firsts,), first_vector.to(words.dtype), accumulate=True)
+        types = token_type_ids.flatten()[layout.flat] if token_type_ids is not None and self.reads_types else None
+        return packed_features(self.network, words, types, layout)
+
     def _embed(self, input_ids: Tensor) -> Tensor:
         """Return word embeddings; on a CPU with gradients for the tokens that occur only, see `rows`."""
         table = self.word_embeddings
@@ -227,6 +252,7 @@ class Encoder(nn.Module):
         rounding alone.
         """
         stacks = [module for module in self.base.modules() if isinstance(module, nn.ModuleList)]
+        self.compiled = True
         for layer in max(stacks, key=len, default=()):
             layer.compile(dynamic=True)
 

@@ -29,6 +29,7 @@ from taskloom.modeling.encoder import Encoder, quiet
 from taskloom.modeling.head_table import Head, HeadTable
 from taskloom.modeling.heads import Routing, example_losses, linear, route
 from taskloom.modeling.rows import gather_rows
+from taskloom.modeling.token_layout import Layout, layout_of
 
 VERSION = 1
 HEADS_JSON = "heads.json"
@@ -40,10 +41,11 @@ INITIAL_DEVIATION = 0.02
 
 @dataclass(frozen=True)
 class Prepared:
-    """A micro-batch with its routing, made ahead of the step."""
+    """A micro-batch with its routing and, for an encoder that takes it, its layout; made ahead of the step."""
 
     batch: MicroBatch
     routing: Routing
+    layout: Layout | None = None
 
     def to(self, device: torch.device) -> Prepared:
         """Return the same on `device`."""
@@ -101,13 +103,13 @@ class Model(nn.Module):
 
     def prepare(self, batch: MicroBatch) -> Prepared:
         """Return a micro-batch with its routing; runs on the CPU, ahead of the step, in any thread."""
-        return Prepared(batch, route(batch, self.table))
+        return Prepared(batch, route(batch, self.table), layout_of(batch) if self.encoder.packs else None)
 
     def forward(self, prepared: Prepared, *, use_task_embedding: bool = True) -> Output:
         """Return the losses of a micro-batch; in training, dropout and the drop of task embeddings use torch's RNG."""
         batch, routing = prepared.batch, prepared.routing
         vectors = self._task_vectors(batch, routing) if use_task_embedding else None
-        pooled, words = self._features(batch, vectors)
+        pooled, words = self._features(batch, vectors, prepared.layout)
         weight, bias = gather_rows(self.head_weight, routing.rows), gather_rows(self.head_bias, routing.rows)
         sequence_logits, word_logits = linear(pooled, weight, bias), linear(words, weight, bias)
         losses = example_losses(sequence_logits, word_logits, batch, routing, label_smoothing=self.label_smoothing)
@@ -119,14 +121,16 @@ class Model(nn.Module):
 
         For prediction: the task embedding is used whole or left out, never dropped at random.
         """
-        return self._features(batch, self.task_embedding[batch.task] if use_task_embedding else None)
+        layout = layout_of(batch) if self.encoder.packs else None
+        return self._features(batch, self.task_embedding[batch.task] if use_task_embedding else None, layout)
 
-    def _features(self, batch: MicroBatch, vectors: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _features(self, batch: MicroBatch, vectors: Tensor | None, layout: Layout | None) -> tuple[Tensor, Tensor]:
+        types = batch.token_type_ids
+        first = None if vectors is None else functional.embedding(batch.sequence_example, vectors)
+        if layout is not None:
+            return self.encoder.forward_packed(batch.input_ids, layout, token_type_ids=types, first_vector=first)
         pooled, hidden = self.encoder(
-            batch.input_ids,
-            attention_mask=batch.attention_mask,
-            token_type_ids=batch.token_type_ids,
-            first_vector=None if vectors is None else functional.embedding(batch.sequence_example, vectors),
+            batch.input_ids, attention_mask=batch.attention_mask, token_type_ids=types, first_vector=first
         )
         return pooled, hidden[batch.word_sequence, batch.word_position]
 

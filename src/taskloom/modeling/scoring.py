@@ -5,6 +5,8 @@ Layers of BERT's form (BERT, RoBERTa, ELECTRA and what is built like them) are r
 - The last layer is computed at the first token only where nothing but the pooler reads it: a seventh less work in a
   network of six layers, a fourteenth less in one of twelve.
 - The projections to query, key and value are one product, three times as wide.
+- All tokens of a batch are rows of one matrix, with some idle ones up to a multiple of ROWS: the library compiles each
+  product for its shape, which takes 1 to 4 ms, so shapes have to come again.
 - Short sequences on a CPU take plain products and a softmax: torch's fused kernel needs twice as long at 32 tokens.
 
 Weights are those of the encoder given, in the precision asked for: a copy in bf16, for autocast would convert all of
@@ -14,6 +16,7 @@ them anew in every batch. The price: what is in this encoder does not follow a t
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,6 +27,8 @@ from taskloom.modeling.encoder import Encoder
 
 LAYERS = ("BertLayer", "RobertaLayer", "XLMRobertaLayer", "CamembertLayer", "ElectraLayer")
 """Classes of transformers with the parts that `ScoringLayer` reads."""
+ROWS = 256
+"""Tokens, or first tokens, of a batch are filled up to a multiple of this; of first tokens to an eighth of it."""
 SHORT = 128
 """Tokens of a sequence up to which plain products are faster on a CPU."""
 
@@ -36,8 +41,9 @@ def scoring_encoder(encoder: Encoder, *, dtype: torch.dtype) -> Encoder:
     found = _copied(encoder, share=dtype == torch.float32).eval()
     for stack in [module for module in found.base.modules() if isinstance(module, nn.ModuleList)]:
         if len(stack) and all(type(layer).__name__ in LAYERS and _is_plain(layer) for layer in stack):
-            for place, layer in enumerate(stack):
-                stack[place] = ScoringLayer(layer)
+            layers = list(stack)
+            del stack[:]
+            stack.append(ScoringStack(layers))
     return found.to(dtype).requires_grad_(False)
 
 
@@ -47,9 +53,9 @@ def at_first_token(encoder: Encoder) -> Encoder:
     Pooled features are the same; hidden states are not, unless the architecture is of another form than BERT's.
     """
     found = _copied(encoder, share=True)
-    layers = [module for module in found.base.modules() if isinstance(module, ScoringLayer)]
-    for layer in layers[-1:]:
-        layer.first_only = True
+    for module in found.base.modules():
+        if isinstance(module, ScoringStack):
+            module.first_only = True
     return found
 
 
@@ -63,38 +69,66 @@ def _is_plain(layer: Any) -> bool:
     return not getattr(layer, "is_decoder", False) and not hasattr(layer.attention.self, "distance_embedding")
 
 
+class ScoringStack(nn.Module):
+    """All layers of an encoder; hidden states in and out (sequences, length, width), with `first_only` length 1 out."""
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([ScoringLayer(layer) for layer in layers])
+        self.first_only = False
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor | None = None, *_others: Any, **_options: Any) -> Tensor:
+        """Return the last layer's output; the mask is None, or broadcasts to (sequences, heads, length, length)."""
+        count, length, width = hidden.shape
+        rows = _filled(hidden.reshape(-1, width), ROWS)
+        for layer in self.layers[: len(self.layers) - self.first_only]:
+            rows = layer(rows, count, length, attention_mask)
+        if not self.first_only:
+            return rows[: count * length].view(count, length, width)
+        last: Any = self.layers[-1]
+        return last.at_first(rows, count, length, attention_mask)[:count, None]  # type: ignore[no-any-return]
+
+
 class ScoringLayer(nn.Module):
-    """A layer of BERT's form: hidden states in, (sequences, length, width); with `first_only` one token out."""
+    """A layer of BERT's form on the tokens of all sequences as rows of one matrix, of which the last may be idle."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
         inner = layer.attention.self
         self.heads = int(inner.num_attention_heads)
-        self.first_only = False
         parts = (inner.query, inner.key, inner.value)
         self.weight = nn.Parameter(torch.cat([part.weight for part in parts]).detach())
         self.bias = nn.Parameter(torch.cat([part.bias for part in parts]).detach())
         self.attended, self.intermediate, self.output = layer.attention.output, layer.intermediate, layer.output
 
-    def forward(self, hidden: Tensor, attention_mask: Tensor | None = None, *_others: Any, **_options: Any) -> Tensor:
-        """Return the layer's output; the mask is None, or broadcasts to (sequences, heads, length, length)."""
-        width = hidden.shape[-1]
-        if self.first_only:
-            key_value = functional.linear(hidden, self.weight[width:], self.bias[width:])
-            key, value = (self._by_head(part) for part in key_value.chunk(2, -1))
-            hidden = hidden[:, :1]
-            query = self._by_head(functional.linear(hidden, self.weight[:width], self.bias[:width]))
-            attention_mask = None if attention_mask is None else attention_mask[:, :, :1]
-        else:
-            joined = functional.linear(hidden, self.weight, self.bias)
-            query, key, value = (self._by_head(part) for part in joined.chunk(3, -1))
-        mixed = _attention(query, key, value, attention_mask).transpose(1, 2).flatten(2)
-        attended = self.attended(mixed, hidden)
+    def forward(self, rows: Tensor, count: int, length: int, mask: Tensor | None) -> Tensor:
+        """Return the output of each row, (rows, width)."""
+        joined = functional.linear(rows, self.weight, self.bias)[: count * length]
+        query, key, value = joined.view(count, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = _attention(query, key, value, mask).transpose(1, 2).reshape(count * length, -1)
+        return self._after(_filled(mixed, ROWS), rows)
+
+    def at_first(self, rows: Tensor, count: int, length: int, mask: Tensor | None) -> Tensor:
+        """Return the output of the first token of each sequence, (sequences and idle rows, width)."""
+        width = rows.shape[1]
+        joined = functional.linear(rows, self.weight[width:], self.bias[width:])[: count * length]
+        key, value = joined.view(count, length, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        firsts = _filled(rows[: count * length : length], ROWS // 8)
+        query = functional.linear(firsts, self.weight[:width], self.bias[:width])[:count]
+        query = query.view(count, 1, self.heads, -1).transpose(1, 2)
+        mixed = _attention(query, key, value, None if mask is None else mask[:, :, :1]).reshape(count, -1)
+        return self._after(_filled(mixed, ROWS // 8), firsts)
+
+    def _after(self, mixed: Tensor, rows: Tensor) -> Tensor:
+        attended = self.attended(mixed, rows)
         found: Tensor = self.output(self.intermediate(attended), attended)
         return found
 
-    def _by_head(self, values: Tensor) -> Tensor:
-        return values.view(*values.shape[:2], self.heads, -1).transpose(1, 2)
+
+def _filled(rows: Tensor, multiple: int) -> Tensor:
+    """Return rows (rows, width) with zeros behind them, up to a multiple, where that is on a CPU."""
+    spare = -len(rows) % multiple if rows.device.type == "cpu" else 0
+    return functional.pad(rows, (0, 0, 0, spare)) if spare else rows
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:

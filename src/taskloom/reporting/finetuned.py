@@ -20,6 +20,7 @@ SEED_COLUMNS = ("seed", "train rows", "validation rows", "validation", "step", "
 def pages(trained: TrainedTask, report: RunReport, *, max_length: int) -> dict[str, str]:
     """Return the files of a fine-tuned model's folder by name."""
     card = model_card([trained], report, zero_shot=None, max_length=max_length)
+    card = card.replace(f"runs/{report.run}/model", f"runs/{report.run}")  # a model folder, not a run with one in it
     return {
         "README.md": f"{card}\n{origin_section(report.training)}",
         "tasks.md": task_list([trained], report),

@@ -9,7 +9,7 @@ import torch
 
 from taskloom.modeling import scoring
 from taskloom.modeling.encoder import Encoder
-from taskloom.modeling.scoring import ScoringLayer, at_first_token, scoring_encoder
+from taskloom.modeling.scoring import ScoringStack, at_first_token, scoring_encoder
 
 
 def inputs(encoder: Encoder, *, padded: bool) -> dict[str, torch.Tensor]:
@@ -51,17 +51,16 @@ def test_features_are_those_of_the_encoder(
 
 
 def test_layers_of_berts_form_are_replaced(tiny_bert: Path, tiny_deberta: Path) -> None:
-    """BERT gets layers of ours, the last of which has one token; DeBERTa keeps its own; the encoder given stays."""
+    """BERT gets layers of ours, which share their weights; DeBERTa keeps its own; the encoder given stays."""
     encoder = Encoder.open(tiny_bert).eval()
     whole = scoring_encoder(encoder, dtype=torch.float32)
     first = at_first_token(whole)
-    found = [layer for layer in first.modules() if type(layer) is ScoringLayer]
-    assert not any(layer.first_only for layer in whole.modules() if type(layer) is ScoringLayer)
+    stacks = [module for one in (whole, first) for module in one.modules() if type(module) is ScoringStack]
+    assert [stack.first_only for stack in stacks] == [False, True]
     assert all(one is other for one, other in zip(whole.parameters(), first.parameters(), strict=True))
-    assert [layer.first_only for layer in found] == [False] * (encoder.config.num_hidden_layers - 1) + [True]
-    assert not any(type(layer) is ScoringLayer for layer in encoder.modules())
     deberta = scoring_encoder(Encoder.open(tiny_deberta), dtype=torch.float32)
-    assert not any(type(layer) is ScoringLayer for layer in deberta.modules())
+    for other in (encoder, deberta):
+        assert not any(type(module) is ScoringStack for module in other.modules())
 
 
 @torch.inference_mode()
