@@ -41,86 +41,8 @@ quickstart: --folder --hub
 """
 """A line a command: its options and arguments by name; a line that is indented goes on with the one above."""
 SURFACE = {
-<<<<<<< HEAD
-    "": ["--help", "--version", "-h"],
-    "tasks": [
-        "--family",
-        "--json",
-        "--kind",
-        "--labels",
-        "--license-use",
-        "--markdown",
-        "--role",
-        "--rows",
-        "PATTERNS",
-    ],
-    "show": ["--rows", "TASK"],
-    "propose": ["--config", "SOURCE"],
-    "check": ["--no-data", "--write-stats", "PATTERNS"],
-    "overlap": ["--against", "--json", "--threshold", "OVERRIDES", "RUN_FILE"],
-    "prepare": ["--dry-run", "OVERRIDES", "RUN_FILE"],
-    "train": ["--dry-run", "OVERRIDES", "RUN_FILE"],
-    "evaluate": ["--split", "--tasks", "PATH"],
-    "finetune": [
-        "--data",
-        "--device",
-        "--epochs",
-        "--kind",
-        "--label",
-        "--learning-rate",
-        "--output",
-        "--pair",
-        "--seed",
-        "--seeds",
-        "--shots",
-        "--task",
-        "--text",
-        "MODEL",
-    ],
-    "transfer": [
-        "--device",
-        "--json",
-        "--max-length",
-        "--max-rows",
-        "--methods",
-        "--output",
-        "--seeds",
-        "--seen",
-        "--shots",
-        "--tasks",
-        "MODELS",
-    ],
-    "export": [
-        "--calibrate",
-        "--force",
-        "--format",
-        "--head",
-        "--int8",
-        "--with-task-embedding",
-        "OUT",
-        "PATH",
-    ],
-    "classify": [
-        "--backend",
-        "--device",
-        "--labels",
-        "--long",
-        "--multi-label",
-        "--none-below",
-        "--output",
-        "--precision",
-        "--template",
-        "--way",
-        "FILE",
-        "MODEL",
-    ],
-    "predict": ["--adapter", "--backend", "--device", "--precision", "--task", "FILE", "MODEL"],
-    "cache": ["--clear"],
-    "quickstart": ["--folder", "--hub"],
-=======
     name.strip(): words.split()
     for name, words in (line.split(":", 1) for line in LINES.strip().replace("\n    ", " ").splitlines())
->>>>>>> main
 }
 
 
