@@ -144,9 +144,8 @@ def zero_shot(folder: Path, out: Path, *, rounds: int, texts: int = 100, labels:
             same[name] += [one["labels"][0] == right["labels"][0]
                            for one, right, counts in zip(found, expected, sure, strict=True) if counts]  # fmt: skip
     base = statistics.median(times["torch fp32"])
-    print(
-        f"\nzero-shot, {texts} texts x {labels} labels, {rounds} rounds\n| form | pairs/s | times torch fp32 | agree, sure |"
-    )
+    print(f"\nzero-shot, {texts} texts x {labels} labels, {rounds} rounds\n")
+    print("| form | pairs/s | times torch fp32 | agree, sure |")
     print("|---|---|---|---|")
     for name, found_times in times.items():
         middle = statistics.median(found_times)
