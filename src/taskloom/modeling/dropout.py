@@ -53,18 +53,23 @@ def dropped(values: Tensor, p: float) -> Tensor:
     """Set a share `p` of the values to zero, at random by torch's seed, and scale the others to keep the mean."""
     if values.device.type != "cpu":
         return functional.dropout(values, p)
-    zeros = round(p * LEVELS)
-    if zeros in (0, LEVELS):
-        return values if zeros == 0 else values * 0
-    found: Tensor = _Dropped.apply(values, _kept(values.shape, zeros), LEVELS / (LEVELS - zeros))  # type: ignore[no-untyped-call]
+    if round(p * LEVELS) in (0, LEVELS):
+        return values if p < 0.5 else values * 0
+    found: Tensor = _Dropped.apply(values, *kept_values(values, p))  # type: ignore[no-untyped-call]
     return found
 
 
-def _kept(shape: torch.Size, zeros: int) -> Tensor:
-    """Return which values stay (bool, `shape`): those whose 16 bits are not among the lowest `zeros` of 65,536."""
-    count = shape.numel()
+def kept_values(values: Tensor, p: float) -> tuple[Tensor, float]:
+    """Return which values stay (bool, their shape) when a share `p` is dropped, and the scale that keeps the mean.
+
+    On a CPU those stay whose 16 bits are not among the lowest p x 65,536. With p = 1 nothing stays, and the scale is 0.
+    """
+    zeros = round(p * LEVELS)
+    if values.device.type != "cpu" or zeros in (0, LEVELS):
+        return torch.rand(values.shape, device=values.device) >= p, 1 / (1 - p) if p < 1 else 0.0
+    count = values.numel()
     bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-    return (bits[:count] >= zeros - LEVELS // 2).view(shape)
+    return (bits[:count] >= zeros - LEVELS // 2).view(values.shape), LEVELS / (LEVELS - zeros)
 
 
 def attention(
