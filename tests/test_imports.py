@@ -26,11 +26,11 @@ data.hashing data.columns data.mirror data.files data.source data.splits data.ca
 data.locks data.ragged data.tokenizer data.truncation data.arrays data.segments data.store data.label_options
 data.recast data.shingles data.overlap
 data.mixture data.rows data.matrices data.batches
-modeling.rows modeling.dropout modeling.deberta modeling.encoder modeling.head_table modeling.heads modeling.model
-modeling.warm_start
+modeling.rows modeling.dropout modeling.packing modeling.disentangled modeling.deberta modeling.kernels
+modeling.encoder modeling.head_table modeling.heads modeling.model modeling.warm_start
 evaluation.spans evaluation.metrics evaluation.intervals evaluation.predictions evaluation.baselines evaluation.report
 evaluation.scoring evaluation.evaluator evaluation.table
-training.optimizer training.checkpoint training.run_folder training.ranks training.health
+training.lazy_adamw training.optimizer training.checkpoint training.run_folder training.ranks training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.export inference.zero_shot inference.one_pass inference.predictor

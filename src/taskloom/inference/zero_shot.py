@@ -136,6 +136,7 @@ def _pair_logits(
                 attention_mask=None if mask is None else torch.from_numpy(mask).to(how.device),
                 token_type_ids=None if types is None else torch.from_numpy(types).to(how.device),
                 first_vector=None if vector is None else vector.expand(len(ids), -1),
+                first_only=True,
             )
         found[chosen] = how.head_logits(model, pooled, head)[:, columns].cpu().numpy()
     return found.reshape(texts, labels, 2)

@@ -15,10 +15,8 @@ attention probabilities on request, masks of three dimensions, padding at a firs
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,25 +24,9 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.deberta_v2.modeling_deberta_v2 import DebertaV2Encoder, DisentangledSelfAttention
 
 from taskloom.modeling.disentangled import attend, attend_first, distances
-from taskloom.modeling.packing import Layout
+from taskloom.modeling.packing import WANTED, Layout, Wanted
 
 TERMS = ("c2p", "p2c")
-Wanted = Literal["all", "last", "first"]
-_WANTED: ContextVar[Wanted] = ContextVar("wanted", default="all")
-"""What a caller reads; each thread has its own."""
-
-
-@contextmanager
-def wanted(states: Wanted) -> Iterator[None]:
-    """Say what is read of an encoder inside: the hidden states of all layers, of the last, or its first tokens alone.
-
-    With "first" the last hidden states are (sequences, 1, width).
-    """
-    before = _WANTED.set(states)
-    try:
-        yield
-    finally:
-        _WANTED.reset(before)
 
 
 class FastSelfAttention(DisentangledSelfAttention):  # type: ignore[misc]
@@ -176,7 +158,7 @@ class FastEncoder(DebertaV2Encoder):  # type: ignore[misc]
                 hidden_states, attention_mask, output_hidden_states, output_attentions, query_states, relative_pos,
                 return_dict,
             )  # fmt: skip
-        states = self._states(hidden_states, attention_mask, layout, _WANTED.get())
+        states = self._states(hidden_states, attention_mask, layout, WANTED.get())
         if not return_dict:
             return (states[-1], tuple(states)) if output_hidden_states else (states[-1],)
         return BaseModelOutput(
@@ -192,7 +174,7 @@ class FastEncoder(DebertaV2Encoder):  # type: ignore[misc]
             tokens = layer(tokens, layout, query_states=starts, relative_pos=None, rel_embeddings=table)[0]
             if starts is not None:
                 return [*found, tokens[:, None]]
-            if mixes:
+            if mixes and self.conv is not None:
                 tokens = layout.packed(self.conv(hidden, layout.padded(tokens), mask))
             if reads == "all" or last:
                 found.append(layout.padded(tokens))

@@ -99,6 +99,12 @@ class Model(nn.Module):
         found = {"head_weight": self.head_weight, "head_bias": self.head_bias, "task_embedding": self.task_embedding}
         return found | ({"log_variance": self.log_variance} if self.loss_scaling == "uncertainty" else {})
 
+    @property
+    def word_embeddings(self) -> str:
+        """The name of the word embeddings among the parameters."""
+        words = self.encoder.word_embeddings.weight
+        return next(name for name, parameter in self.named_parameters() if parameter is words)
+
     def prepare(self, batch: MicroBatch) -> Prepared:
         """Return a micro-batch with its routing; runs on the CPU, ahead of the step, in any thread."""
         return Prepared(batch, route(batch, self.table))
@@ -127,6 +133,7 @@ class Model(nn.Module):
             attention_mask=batch.attention_mask,
             token_type_ids=batch.token_type_ids,
             first_vector=None if vectors is None else functional.embedding(batch.sequence_example, vectors),
+            first_only=len(batch.word_sequence) == 0,
         )
         return pooled, hidden[batch.word_sequence, batch.word_position]
 

@@ -2,19 +2,40 @@
 
 Linear layers, norms and dropout see real tokens alone, (tokens, width); attention spreads them over sequences x length
 and packs them again. Places stay what they are, so padding may stand anywhere but at a sequence's first token. On the
-lengths of NLI rows in length-sorted micro-batches that is a tenth of all products.
+lengths of NLI rows in length-sorted micro-batches that is a tenth of all products. And `wanted`: what a caller reads of
+the result, since the last layer need not compute what nobody reads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 WORTH_PACKING = 0.03
 """The least share of padding that is packed away; moving tokens to and fro costs about a hundredth of a layer."""
+
+Wanted = Literal["all", "last", "first"]
+WANTED: ContextVar[Wanted] = ContextVar("wanted", default="all")
+"""What a caller reads; each thread has its own."""
+
+
+@contextmanager
+def wanted(states: Wanted) -> Iterator[None]:
+    """Say what is read of an encoder inside: the hidden states of all layers, of the last, or its first tokens alone.
+
+    With "first" the last hidden states may be (sequences, 1, width).
+    """
+    before = WANTED.set(states)
+    try:
+        yield
+    finally:
+        WANTED.reset(before)
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,12 @@ class Trainer:
                     compute=self.compute,
                     events=Events(
                         log=lambda entry: self._log(entry, bar), warn=self.progress.say, save=self._save,
-                        evaluate=self._evaluate_some, describe=source.describe,
+                        evaluate=self._evaluate_on_the_way, describe=source.describe,
                     ),
                     totals=self.totals,
                     health=self.health,
                 )  # fmt: skip
+        self.optimizer.settle()  # after the last save: a run with more steps goes on from bits that nobody moved
         self._take_best()
         for tracker in self.trackers:
             tracker.close()
@@ -189,6 +190,10 @@ class Trainer:
             remove_old(self.run.best, keep=kept + 1)  # each kept checkpoint finds the best of its own time
         self.compute.ranks.wait()
 
+    def _evaluate_on_the_way(self, step: int) -> bool:
+        with self.optimizer.settled():
+            return self._evaluate_some(step)
+
     def _evaluate_some(self, step: int) -> bool:
         """Score a sample of each task; returns whether training should end early."""
         summary = summarize(self.evaluate(max_rows=self.config.evaluation.max_rows, title=f"evaluating, step {step}"))
@@ -232,6 +237,7 @@ def start_trainer(
         layer_of=layers_of(named),
         settings=config.training,
         steps=plan.steps,
+        sparse=[model.word_embeddings],
     )
     compute = Computation(config.seed, device, choose_autocast(config.training.precision, device), ranks)
     trainer = Trainer(config, run, plan, model, Tokenizer.open(folder), optimizer, compute, progress)
