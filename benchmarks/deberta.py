@@ -187,9 +187,12 @@ def compiling(options: argparse.Namespace) -> None:
     for train in (False, True):
         for length in options.lengths:
             ids = torch.randint(1, VOCABULARY, (max(1, TOKENS // length), length))
-            took = timed(lambda ids=ids: call(compiled, [(ids, None)], train=train, bf16=True))
-            seconds = compared({"plain": plain, "ours": compiled}, [(ids, None)], train=train, bf16=True,
-                               repeats=options.repeats)  # fmt: skip
+            batches: list[tuple[Tensor, Tensor | None]] = [(ids, None)]
+            start = time.perf_counter()
+            call(compiled, batches, train=train, bf16=True)
+            took = time.perf_counter() - start
+            both = {"plain": plain, "ours": compiled}
+            seconds = compared(both, batches, train=train, bf16=True, repeats=options.repeats)
             told(f"{'training' if train else 'inference'} bf16 {length}, compiled in {took:.0f} s", seconds, "plain")
 
 
@@ -254,7 +257,7 @@ def main() -> None:
     chosen = [
         (options.memory, memory), (options.mix, mix), (options.compile, compiling), (options.optimizer, optimizer_step),
     ]  # fmt: skip
-    next((run for wanted_, run in chosen if wanted_), by_length)(options)
+    next((run for asked, run in chosen if asked), by_length)(options)
 
 
 if __name__ == "__main__":
