@@ -142,9 +142,12 @@ class _Attend(torch.autograd.Function):
 def _scores(query: Tensor, key: Tensor, by_query: Tensor | None, by_key: Tensor | None) -> Tensor:
     """Return scores (heads, sequences, length, length)."""
     heads, sequences, length, width = query.shape
-    scores = query.new_empty(heads, sequences, length, length)
     known = by_query is not None or by_key is not None
-    if by_key is not None:
+    if by_key is not None and length < WHOLE:
+        scores = _turned(_shifted(_products(key, by_key, 0, length), length))
+    else:
+        scores = query.new_empty(heads, sequences, length, length)
+    if by_key is not None and length >= WHOLE:
         for start, end in blocks(length):
             scores[..., start:end].copy_(_turned(_shifted(_products(key, by_key, start, end), length)))
     if by_query is not None:
