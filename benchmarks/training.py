@@ -1,12 +1,14 @@
 """Training throughput at batch 384 on eleven real classification tasks, beside a peer that is given as a command.
 
-TASKLOOM_MIRROR=DIR python benchmarks/training.py [--repeats 3] [--steps 3 9] [--peer "PYTHON peer_tasknet.py"]
+TASKLOOM_MIRROR=DIR python benchmarks/training.py [--repeats 3] [--steps 3 9] [--peer "PYTHON peer_tasknet.py"] [--cpu]
 
 The rows are those of the peer's script: the first 1,000 of each train split after `datasets`' shuffle(seed=0). Ours is
 timed as a whole process that prepares, trains and saves, with prepared rows in a cache of its own; a long run minus a
 short one leaves the steps alone. The peer (micro-batches of 32, one task each, 12 a step) is timed the same way, by the
 wall clock of its process, in turn with ours. Beside them stands the rate of large bf16 matrix products in this process:
-the limit for the linear layers, at 6 operations a weight and token. Nothing else should run on the machine.
+the limit for the linear layers, at 6 operations a weight and token. Nothing else should run on the machine. Where that
+cannot be had, --cpu takes the processor seconds of each process instead, with one thread for both sides: what waiting
+for the others does not change. The peer asks for every core, so that a wrapper keeps it to one.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shlex
 import statistics
 import subprocess
@@ -97,12 +100,30 @@ def one_run(path: Path) -> None:
     print(json.dumps(figures | {"tokens": totals.tokens, "padded": totals.padded_tokens, "weights": weights}))
 
 
-def timed(command: list[str]) -> tuple[float, dict[str, Any]]:
-    """Run a command; return its wall seconds and the JSON of its last line."""
-    start = time.perf_counter()
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=offline)
-    seconds = time.perf_counter() - start
+ONE_THREAD = """
+import runpy, sys, torch
+keep = torch.set_num_threads
+keep(1)
+torch.set_num_threads = lambda _: keep(1)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def clock(*, cpu: bool) -> float:
+    """Return the time, or with `cpu` the processor seconds that finished children took, in seconds."""
+    if not cpu:
+        return time.perf_counter()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def timed(command: list[str], *, cpu: bool = False) -> tuple[float, dict[str, Any]]:
+    """Run a command; return its seconds and the JSON of its last line."""
+    start = clock(cpu=cpu)
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"} | ({"OMP_NUM_THREADS": "1"} if cpu else {})
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    seconds = clock(cpu=cpu) - start
     if done.returncode:
         raise SystemExit(f"{shlex.join(command)} failed:\n{done.stderr[-2000:]}")
     return seconds, json.loads(done.stdout.strip().splitlines()[-1])
@@ -124,21 +145,24 @@ def matmul_rate(size: int = 3072, repeats: int = 6) -> float:
     return 2 * size**3 / min(times[1:]) / 1e9
 
 
-def ours(folder: Path, entries: list[dict[str, Any]], steps: int, precision: str) -> tuple[float, dict[str, Any]]:
+def ours(
+    folder: Path, entries: list[dict[str, Any]], steps: int, precision: str, *, cpu: bool = False
+) -> tuple[float, dict[str, Any]]:
     """Time one run of ours."""
     name = f"{precision}-{steps}-{time.time_ns()}"
     path = folder / f"{name}.json"
     path.write_text(json.dumps(values(folder, entries, name=name, steps=steps, precision=precision)))
-    return timed([sys.executable, __file__, "--one", str(path)])
+    return timed([sys.executable, __file__, "--one", str(path)], cpu=cpu)
 
 
-def peer(command: str, mirror: Path, steps: int, precision: str) -> tuple[float, dict[str, Any]]:
+def peer(command: str, mirror: Path, steps: int, precision: str, *, cpu: bool) -> tuple[float, dict[str, Any]]:
     """Time one run of the peer."""
     from taskloom.modeling.encoder import resolve_encoder
 
     options = ["--mirror", mirror, "--encoder", resolve_encoder("minilm"), "--batch-size", 32, "--accumulate", 12]
     options += ["--steps", steps, "--rows", ROWS, "--max-length", 256, *(["--bf16"] if precision == "bf16" else [])]
-    return timed([*shlex.split(command), *map(str, options)])
+    python, *script = shlex.split(command)
+    return timed([python, *(["-c", ONE_THREAD] if cpu else []), *script, *map(str, options)], cpu=cpu)
 
 
 def main() -> None:
@@ -147,6 +171,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs=2, default=(3, 9))
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--peer", default="")
+    parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--one", type=Path, default=None, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -168,8 +193,8 @@ def main() -> None:
             for precision in given.precisions:
                 for side in sides:
                     runs = [
-                        ours(folder, entries, steps, precision) if side == "ours"
-                        else peer(given.peer, mirror, steps, precision)
+                        ours(folder, entries, steps, precision, cpu=given.cpu) if side == "ours"
+                        else peer(given.peer, mirror, steps, precision, cpu=given.cpu)
                         for steps in given.steps
                     ]  # fmt: skip
                     seconds = runs[1][0] - runs[0][0]

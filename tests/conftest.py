@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
+from hypothesis import settings
+
+from browser import _chromium, browser  # noqa: F401  (fixtures are known by being imported here)
 
 ROOT = Path(__file__).resolve().parents[1]
+settings.register_profile("taskloom", deadline=None)  # how long an example takes says more of the machine
+settings.load_profile("taskloom")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
 
 
@@ -45,11 +50,15 @@ def tiny_deberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test reaches the network, the user's cache, or a mirror that it did not ask for."""
+    """No test reaches the network (this machine is none), the user's cache, or a mirror that it did not ask for."""
     monkeypatch.setenv("TASKLOOM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("TASKLOOM_MIRROR", raising=False)
 
-    def refuse(self: socket.socket, address: object) -> NoReturn:
-        raise AssertionError(f"a test tried to connect to {address}")
+    connect = socket.socket.connect
+
+    def refuse(self: socket.socket, address: object) -> None:
+        if not isinstance(address, tuple) or address[0] not in LOOPBACK:
+            raise AssertionError(f"a test tried to connect to {address}")
+        connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)

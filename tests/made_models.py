@@ -13,6 +13,7 @@ from taskloom.data.tokenizer import Tokenizer
 from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.head_table import HeadTable
 from taskloom.modeling.model import Model
+from taskloom.recipes.recasts import OPTION_LABELS
 from taskloom.recipes.recipe import (
     Builtin,
     Classification,
@@ -103,6 +104,12 @@ def made_model(encoder: Path, *, names: tuple[str, ...] = tuple(KINDS), nli_labe
     labels = LABELS | ({"nli": nli_labels} if nli_labels else {})
     described = []
     for name in names:
+        if name == "options":  # the head of one-pass recasts
+            described.append(
+                {"task": "made/options@1", "id": "made/options", "kind": "token_classification",
+                 "labels": OPTION_LABELS, "key": name, "low": None, "high": None}
+            )  # fmt: skip
+            continue
         task = made_task(name)
         kind = task.kind
         low, high = (kind.low, kind.high) if isinstance(kind, Regression) else (None, None)

@@ -12,8 +12,8 @@ from taskloom.run_file import load_config, to_toml
 
 KEYS = """
 name encoder seed task
-data.tasks data.exclude data.license_use data.mirror data.cache data.max_rows data.max_length data.recast
-data.drop_overlap data.on_error
+data.tasks data.exclude data.held_out data.license_use data.mirror data.cache data.max_rows data.max_length data.recast
+data.drop_overlap data.on_error data.workers data.executor
 mixture.exponent mixture.weights mixture.floor
 model.task_embedding_drop model.share_heads model.loss_scaling model.attention
 training.steps training.epochs training.batch_size training.learning_rate training.head_learning_rate
@@ -21,7 +21,7 @@ training.layer_decay training.schedule training.warmup_steps training.weight_dec
 training.label_smoothing training.class_weights training.precision training.device training.compile training.pool_steps
 training.tokens_per_micro_batch training.min_micro_batches training.max_choices training.skip_spikes
 training.evaluate_every training.save_every training.early_stop training.best_checkpoint training.keep_checkpoints
-evaluation.max_rows
+evaluation.max_rows evaluation.without_embedding evaluation.baselines
 output.folder output.track
 """.split()
 

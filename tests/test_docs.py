@@ -4,7 +4,9 @@ The convention, for each fence of a page, in order, all in one empty folder a pa
 
 - `toml`, `csv`, `text` after `<!-- file: NAME -->` become that file; a `toml` fence without it must be valid TOML;
 - `sh` is run line by line in this process: `taskloom ...`, `python -m taskloom ...` or `echo TEXT | taskloom ...`;
-- `python` is run, with the names of the page's fences before it;
+- `taskloom serve` serves until the page's end, at a free port to which the page's own address leads, and
+  `curl URL [--json BODY]` asks it;
+- `python` is run, with the names of the page's fences before it; the code cells of a notebook in the same way;
 - a fence after `<!-- not run: why -->` is left alone.
 
 Training is kept small: the encoder is a tiny random one, and `[training]` is told to take three steps.
@@ -15,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import json
 import re
 import shlex
 import signal
@@ -23,6 +26,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -30,6 +34,7 @@ from taskloom import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(page for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
+NOTEBOOKS = sorted(ROOT.glob("docs/*.ipynb"))
 FENCE = re.compile(
     r"^(?:<!-- (?P<note>[^>]*) -->\n)?```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -56,10 +61,48 @@ def runnable(page: Path) -> bool:
     return any(fence.language in ("sh", "python") and not fence.note.startswith("not run:") for fence in fences(page))
 
 
-def run_command(line: str) -> str:
+class Servers(contextlib.ExitStack):
+    """The servers that a page starts, each until the page ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: dict[str, str] = {}
+
+    def start(self, words: list[str]) -> None:
+        """Serve a model at a free port of this machine, whatever port is written."""
+        pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+        from served import served
+        from taskloom.inference.predictor import load_model
+        from taskloom.serving.app import make_app
+
+        port = words[words.index("--port") + 1] if "--port" in words else "8000"
+        app = make_app(load_model(words[0], device="cpu"))
+        self.addresses[f"127.0.0.1:{port}"] = self.enter_context(served(app))
+
+    def led(self, text: str) -> str:
+        """Return a text whose addresses are those where the servers really are."""
+        for written, real in self.addresses.items():
+            text = text.replace(written, real)
+        return text
+
+    def ask(self, words: list[str]) -> None:
+        """Do what curl would do with an address and perhaps a body; any status but 2xx is an error."""
+        body = words[words.index("--json") + 1].encode() if "--json" in words else None
+        (address,) = (word for word in words if word.startswith("http://"))
+        with urlopen(Request(address, body, {"Content-Type": "application/json"})) as answer:
+            json.load(answer)
+
+
+def run_command(line: str, servers: Servers) -> str:
     """Run one line of a shell fence; returns what it printed. Fails on what it does not know how to run."""
-    words = shlex.split(line, comments=True)
+    words = shlex.split(servers.led(line), comments=True)
     given = ""
+    if words[:1] == ["curl"]:
+        servers.ask(words[1:])
+        return ""
+    if words[:2] == ["taskloom", "serve"]:
+        servers.start(words[2:])
+        return ""
     if words[:1] == ["echo"] and "|" in words:
         given = " ".join(words[1 : words.index("|")]) + "\n"
         words = words[words.index("|") + 1 :]
@@ -93,20 +136,40 @@ def test_fences_run(page: Path, tmp_path: Path, tiny_bert: Path, monkeypatch: py
     """What a page tells the reader to type works, from its first fence to its last."""
     monkeypatch.chdir(tmp_path)
     handler = signal.getsignal(signal.SIGTERM)
+    with Servers() as servers:
+        _run_page(page, tmp_path, tiny_bert, servers)
+    signal.signal(signal.SIGTERM, handler)
+
+
+def _run_page(page: Path, folder: Path, encoder: Path, servers: Servers) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     for fence in fences(page):
         if fence.note.startswith("not run:"):
             continue
         if fence.note.startswith("file:"):
-            body = fence.body.replace('encoder = "minilm"', f"encoder = {str(tiny_bert)!r}")
-            (tmp_path / fence.note.removeprefix("file:").strip()).write_text(body, encoding="utf-8")
+            body = fence.body.replace('encoder = "minilm"', f"encoder = {str(encoder)!r}")
+            (folder / fence.note.removeprefix("file:").strip()).write_text(body, encoding="utf-8")
         elif fence.language == "sh":
             for line in fence.body.splitlines():
                 if line.strip() and not line.startswith("#"):
-                    run_command(line)
+                    run_command(line, servers)
         elif fence.language == "python":
-            run_python(fence.body, names)
-    signal.signal(signal.SIGTERM, handler)
+            run_python(servers.led(fence.body), names)
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS, ids=lambda page: page.name)
+def test_notebooks_run(page: Path, tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code cells of a notebook work from the first to the last; it is valid, and without old output."""
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads(page.read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    names: dict[str, object] = {"__name__": "__main__"}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert (cell["outputs"], cell["execution_count"]) == ([], None)
+            body = "".join(cell["source"]).replace('encoder = "minilm"', f"encoder = {str(tiny_bert)!r}")
+            run_python(body, names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

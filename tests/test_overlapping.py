@@ -242,3 +242,55 @@ def test_known_overlap_of_real_sets_is_found(tmp_path: Path, mirror: Path, capsy
     assert code == 0
     pairs = {(one["train"], one["evaluated"]["task"]) for one in json.loads(out)["overlaps"] if one["exact"] >= 5}
     assert {("rotten_tomatoes", "sst5"), ("sst5", "rotten_tomatoes"), ("glue/mrpc", "glue/stsb")} <= pairs
+
+
+def test_held_out_tasks_and_all_of_their_rows_stay_out(tmp_path: Path, tiny_bert: Path) -> None:
+    """A held-out task is not trained, nor its recasts; rows of others that stand in its train rows are left out; and
+    the model says so."""
+    from taskloom.modeling.lineage import lineage_of
+    from taskloom.recipes.select import get_task
+    from taskloom.workflows import choose, rows_of
+
+    known = rows_of(get_task("builtin/agreement")).splits["train"]["text"].to_pylist()[:7]
+    own = [f"the cat number {n} sees a big bird over there,{n % 2}" for n in range(30)]
+    leaked = [f'"{text}",0' for text in known]
+    (tmp_path / "own.csv").write_text("\n".join(["text,label", *own, *leaked]) + "\n", encoding="utf-8")
+    path = tmp_path / "run.toml"
+    path.write_text(
+        f'encoder = "{tiny_bert}"\n[data]\ntasks = ["builtin/agreement", "builtin/agreement+label-nli", '
+        '"builtin/role_tags"]\nheld_out = ["builtin/agreement"]\nmax_rows = 40\nmax_length = 32\ncache = "cache"\n'
+        '[[task]]\nid = "own/a"\nkind = "classification"\nfiles = "own.csv"\nvalidation_share = 0\ntext = "text"\n'
+        'label = "label"\n[training]\nsteps = 2\nbatch_size = 8\nprecision = "fp32"\ndevice = "cpu"\n'
+        "[evaluation]\nwithout_embedding = false\nbaselines = false\n",
+        encoding="utf-8",
+    )
+    config = load_config(path, ["data.max_rows=3000"])
+    selection = choose(config)
+    assert [task.id for task in selection.tasks] == ["own/a", "builtin/role_tags"]
+    assert selection.excluded_by_name == ("builtin/agreement", "builtin/agreement+label-nli")
+    assert prepare(config).left_out_rows["own/a"].tolist() == [*range(30, 37)]
+    run = train(load_config(path))
+    lineage = lineage_of(run.model)
+    assert (sorted(lineage.trained), lineage.held_out) == (["builtin/role_tags", "own/a"], ("builtin/agreement",))
+    assert lineage.seen(get_task("builtin/role_tags")) == "trained on builtin/role_tags"
+    assert lineage.seen(get_task("builtin/agreement")) == ""
+    with pytest.raises(ConfigError, match=r"data\.drop_overlap = false keeps them in"):
+        prepare(load_config(path, ["data.drop_overlap=false"]))
+
+
+def test_lineage_grows_and_what_is_held_out_shrinks() -> None:
+    """A model that starts from another has seen what that one saw; a task that either saw, or did not keep away, is not
+    held out; a model from before the record tells its tasks by its heads."""
+    from taskloom.modeling.lineage import Lineage
+    from taskloom.recipes.select import get_task
+
+    rte, sst2, pos = get_task("glue/rte"), get_task("glue/sst2"), get_task("conll2003/pos_tags")
+    first = Lineage(known=False).after([sst2], [rte, pos])
+    assert (dict(first.trained), first.held_out) == ({"glue/sst2": "nyu-mll/glue/sst2"}, ("glue/rte", pos.id))
+    second = first.after([get_task("glue/mrpc")], [rte])
+    assert (sorted(second.trained), second.held_out) == (["glue/mrpc", "glue/sst2"], ("glue/rte",))
+    third = second.after([rte], [pos])
+    assert (third.seen(rte), third.held_out) == ("trained on glue/rte", ())
+    ner = get_task("conll2003/ner_tags")
+    assert "of the same data set" in Lineage().after([pos], []).seen(ner)
+    assert Lineage().after([get_task("trec+label-nli")], []).seen(get_task("trec")) == "trained on trec"

@@ -35,6 +35,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "export",
+    "finetune",
     "load",
     "load_config",
     "load_model",
@@ -111,13 +112,27 @@ def train(config: str | os.PathLike[str] | RunConfig, *overrides: str) -> Run:
     return workflows.train(load_config(config, overrides))
 
 
-def evaluate(path: str | os.PathLike[str], *, split: str | None = None, tasks: tuple[str, ...] = ()) -> RunReport:
-    """Evaluate a run on `split` (default: validation, else test) of its tasks, or of those that `tasks` matches."""
+def evaluate(
+    path: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    tasks: tuple[str, ...] = (),
+    quick: bool = False,
+    calibrate: bool = False,
+    out: str | os.PathLike[str] | None = None,
+) -> RunReport:
+    """Evaluate a run or a model on `split` (default: validation, else test) of its tasks, or of those `tasks` matches.
+
+    Answers and scores are kept in the run's folder, or in `out`, and are not computed twice. `quick` leaves out TF-IDF
+    and the scores without task embedding; `calibrate` fits temperatures on validation rows. Raises UserError.
+    """
     from pathlib import Path
 
-    from taskloom import workflows
+    from taskloom import evaluating
 
-    return workflows.evaluate(Path(path), split=split, tasks=tasks)
+    return evaluating.evaluate(
+        Path(path), split=split, tasks=tasks, quick=quick, calibrate=calibrate, out=None if out is None else Path(out)
+    )
 
 
 def export(
@@ -125,26 +140,77 @@ def export(
     out: str | os.PathLike[str],
     *,
     head: str | None = None,
+    format: Literal["hf", "onnx", "openvino", "adapter"] = "hf",
+    int8: bool = False,
+    calibrate: str | None = None,
+    force: bool = False,
     with_task_embedding: bool = False,
 ) -> Path:
-    """Write one head of a run or model to the folder `out`, for transformers alone; returns the folder.
+    """Write one head of a run or model to the new folder `out`; returns the folder.
 
-    `head` is the id of a trained task; without it the zero-shot head is taken.
+    `head` is the id of a trained task; without it the zero-shot head is taken. `format` is "hf" (for transformers
+    alone), "onnx", "openvino", or "adapter" (a few kB, to be opened on the same encoder). `int8` adds a graph in int8,
+    made from and checked on rows of `calibrate`, a file or a task (default: the head's own); with less than 98 % of the
+    decisions it is refused unless `force`. Raises UserError for what cannot be written, or would give other numbers.
+    """
+    from pathlib import Path
+
+    from taskloom import workflows
+    from taskloom.exporting import Wanted
+
+    wanted = Wanted(form=format, task=head, with_task_embedding=with_task_embedding, int8=int8, force=force)
+    workflows.export(Path(path), Path(out), wanted, calibrate=calibrate)
+    return Path(out)
+
+
+def finetune(
+    model: str | os.PathLike[str] | Model,
+    task_or_data: str | os.PathLike[str] | Task,
+    *,
+    shots: int | None = None,
+    seed: int = 0,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    kind: str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+) -> Model:
+    """Fine-tune a model on one task and return the result, saved to the new folder `output` if that is given.
+
+    `model` is a run, a model folder, an encoder in Hugging Face form, a hub id, "minilm", or an opened model.
+    `task_or_data` is a task of the catalog, or a csv, tsv, jsonl or parquet file, whose columns `text`, `pair` and
+    `label` and whose `kind` are guessed where they are not given. `shots` takes so many train rows a class (in all,
+    where there are no classes). Raises UserError for a mistake in any of these.
+    """
+    from pathlib import Path
+
+    from taskloom import tuning
+    from taskloom.own_data import Columns
+
+    given = getattr(model, "folder", model)
+    source = Path(task_or_data) if hasattr(task_or_data, "__fspath__") else task_or_data
+    recipe, told = tuning.recipe_of(source, Columns(text, pair, label, kind))
+    request = tuning.Request(model=str(given), task=recipe, told=told, shots=shots, seeds=(seed,), device=device)
+    return tuning.finetune(request, output=None if output is None else Path(output)).model
+
+
+def load_model(
+    path: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    backend: str = "auto",
+    adapter: str | os.PathLike[str] | None = None,
+) -> Model:
+    """Open a trained model: a run folder, its `model` folder, an export, or a classifier in Hugging Face form.
+
+    `device` is auto, cpu, cuda or mps; `precision` is auto, fp32, bf16 or int8; `backend` is auto, torch, onnx or
+    openvino; `adapter` is the folder of a head to be added. Raises UserError if there is no model.
     """
     from pathlib import Path
 
     from taskloom import workflows
 
-    return workflows.export(Path(path), Path(out), head=head, with_task_embedding=with_task_embedding)
-
-
-def load_model(path: str | os.PathLike[str], *, device: str = "auto", precision: str = "auto") -> Model:
-    """Open a trained model: a run folder or its `model` folder.
-
-    `device` is auto, cpu, cuda or mps; `precision` is auto, fp32 or bf16. Raises UserError if there is no model.
-    """
-    from pathlib import Path
-
-    from taskloom import workflows
-
-    return workflows.open_model(Path(path), device=device, precision=precision)
+    added = None if adapter is None else Path(adapter)
+    return workflows.open_model(Path(path), device=device, precision=precision, backend=backend, adapter=added)

@@ -40,10 +40,15 @@ class DataConfig(_Section):
     """Which tasks, and how many of their rows."""
 
     tasks: Texts = ("tasksource-420",)
-    """Tasks from the catalog: ids, globs (`*` crosses `/`), collections (`tasksource-420`, `starter`, `procedural`,
-    `extra`, `all`) and selectors (`family:nli`, `kind:regression`, `role:train`). `[]` leaves your own tasks alone."""
+    """Tasks from the catalog: ids, globs (`*` crosses `/`), collections (`tasksource-420`, `starter`, `held-out`,
+    `procedural`, `extra`, `all`) and selectors (`family:nli`, `kind:regression`, `role:train`). `[]` leaves your own
+    tasks alone."""
     exclude: Texts = ("role:evaluation", "defect:*")
     """Patterns of tasks to leave out; they always win, and what they take from exactly named tasks is printed."""
+    held_out: Texts = ()
+    """Patterns of tasks that transfer will be measured on, e.g. `held-out`: they, their recasts and what else reads the
+    same data set are not trained, and train rows of other tasks that stand in any of their rows, train rows too, are
+    left out. The model records it."""
     license_use: Literal["any", "commercial"] = "any"
     """`commercial` keeps only the tasks whose data license is known to allow commercial use."""
     mirror: str = ""
@@ -65,6 +70,11 @@ class DataConfig(_Section):
     for rows of fewer than three words; `taskloom overlap` shows them."""
     on_error: Literal["report", "stop"] = "report"
     """A task that cannot be prepared: `report` it and go on with the others, or `stop`."""
+    workers: CountOrNone = 0
+    """Processes that prepare tasks side by side. 0: one for each core, where there are enough tasks."""
+    executor: Literal["processes", "ray"] = "processes"
+    """Who prepares tasks: `processes` of this machine, or `ray` (extra `ray`): the cluster that RAY_ADDRESS names, all
+    of whose machines see `data.mirror` and `data.cache` under the same path."""
 
 
 class MixtureConfig(_Section):
@@ -157,6 +167,11 @@ class EvaluationConfig(_Section):
 
     max_rows: Count = 2000
     """Rows of a split that are evaluated during training; the last pass uses all."""
+    without_embedding: bool = True
+    """The last pass scores every task also with its task embedding left out; it then takes twice as long."""
+    baselines: bool = True
+    """The last pass puts chance and TF-IDF with a linear model, fitted on the same train rows, beside each score;
+    seconds a task, kept with the prepared rows."""
 
 
 class OutputConfig(_Section):

@@ -84,29 +84,34 @@ def find_overlap(
     *,
     max_rows: Callable[[Task], int],
     against: Sequence[Task] = (),
+    held_out: Sequence[Task] = (),
     threshold: float | None = None,
     stop: bool = False,
     progress: Progress | None = None,
 ) -> OverlapReport:
     """Hold the train rows of `tasks`, after their caps, against the evaluation rows of `tasks` and of `against`.
 
-    A task that cannot be read is listed and the others go on, unless `stop`. Raises DataError when no evaluation row
-    is left.
+    Of `held_out` the train rows count as well, after their caps: few-shot transfer learns from them and must not find
+    them known. A task that cannot be read is listed and the others go on, unless `stop`. Raises DataError when no
+    evaluation row is left.
     """
     from taskloom.data.overlap import THRESHOLD, OverlapIndex
 
     progress = progress or Progress()
     trained = _bases(tasks)
-    others = [task for task in _bases(against) if task not in trained]
+    kept_away = [task for task in _bases(held_out) if task not in trained]
+    others = [task for task in _bases(against) if task not in (*trained, *kept_away)]
     recast = {task.recast.of for task in tasks if task.recast}
     index = OverlapIndex(threshold=THRESHOLD if threshold is None else threshold)
     failed: dict[str, str] = {}
-    with progress.bar("reading evaluation rows", len(trained) + len(others)) as bar:
-        for task in (*trained, *others):
+    with progress.bar("reading evaluation rows", len(trained) + len(kept_away) + len(others)) as bar:
+        for task in (*trained, *kept_away, *others):
             rows = _rows(task, read, failed, stop=stop)
             for split in EVALUATION_SPLITS if rows else ():
                 if rows and split in rows.splits:
-                    index.add(task.id, split, rows.splits[split], in_run=task in trained)
+                    index.add(task.id, split, rows.splits[split], in_run=task not in others)
+            if rows and task in kept_away and "train" in rows.splits:
+                index.add(task.id, "train", _capped(rows, max_rows(task)))
             bar.advance(note=task.id)
     if not index.evaluated:
         raise DataError(
@@ -146,31 +151,34 @@ def left_out_places(
     max_rows: Callable[[Task], int],
     cache: Path,
     progress: Progress,
+    held_out: Sequence[Task] = (),
 ) -> dict[str, NDArray[np.int64]]:
     """Return by task id the places in its train split that a run of these tasks leaves out, ascending.
 
-    The list is computed once for the same stores and kept in `cache`.
+    The list is computed once for the same stores and held-out rows and kept in `cache`.
     """
     import numpy as np
 
     from taskloom.data.locks import locked
 
-    if not any(split in store.splits for store in stores for split in EVALUATION_SPLITS):
+    if not held_out and not any(split in store.splits for store in stores for split in EVALUATION_SPLITS):
         return {}  # nothing is evaluated, so nothing can leak
-    path = cache / "overlap" / f"{_key(stores)}.json"
+    kept_away = [(task.fingerprint(), read(task).fingerprint, max_rows(task)) for task in held_out]
+    path = cache / "overlap" / f"{_key(stores, kept_away)}.json"
     with locked(cache / "locks" / f"{path.stem}.lock"):
         rows = _kept(path)
         if rows is None:
-            rows = find_overlap(tasks, read, max_rows=max_rows, stop=True, progress=progress).left_out
+            found = find_overlap(tasks, read, max_rows=max_rows, held_out=held_out, stop=True, progress=progress)
+            rows = found.left_out
             _keep(path, rows)
-    found = {}
+    places_by_task = {}
     for task, store in zip(tasks, stores, strict=True):
         leaked = rows.get(task.recast.of.id if task.recast else task.id, ())
         if leaked and "train" in store.splits:
             places = np.flatnonzero(np.isin(store.splits["train"].rows, np.asarray(leaked)))
             if len(places):
-                found[task.id] = places
-    return found
+                places_by_task[task.id] = places
+    return places_by_task
 
 
 def report_lines(report: OverlapReport, *, seconds: float) -> Iterator[str]:
@@ -245,11 +253,11 @@ def _capped(rows: CanonicalTask, most: int) -> pa.Table:
     return capped(rows.splits["train"], rows.task.id, most)
 
 
-def _key(stores: Sequence[TaskStore]) -> str:
+def _key(stores: Sequence[TaskStore], held_out: Sequence[tuple[str, str, int]]) -> str:
     from taskloom.data.overlap import SHORTEST, THRESHOLD
 
     version = importlib.metadata.version("rensa")  # another version may draw other permutations
-    parts = (FORMAT, THRESHOLD, SHORTEST, version, [(store.id, store.fingerprint) for store in stores])
+    parts = (FORMAT, THRESHOLD, SHORTEST, version, [(store.id, store.fingerprint) for store in stores], *held_out)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
 
 
@@ -267,3 +275,50 @@ def _keep(path: Path, rows: dict[str, tuple[int, ...]]) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(rows), encoding="utf-8")
     os.replace(temporary, path)
+
+
+@dataclass(frozen=True)
+class Touched:
+    """By task id and split, how many rows there are and how many of them stand in what was looked through; and what
+    could not be read."""
+
+    rows: dict[tuple[str, str], tuple[int, int]]
+    failed: dict[str, str]
+
+    def of(self, task: Task) -> tuple[float, str]:
+        """Return the share of the most touched split of a task, and what is to be told of it, if anything."""
+        found = {split: counts for (name, split), counts in self.rows.items() if name == task.id and counts[1]}
+        told = [f"{touched} of {rows} {split} rows" for split, (rows, touched) in found.items()]
+        sentences = [f"{', '.join(told)} stand in its train rows"] if told else []
+        sentences += [f"not looked through: {', '.join(self.failed)}"] if self.failed else []
+        return max((touched / rows for rows, touched in found.values()), default=0.0), "; ".join(sentences)
+
+
+def touched_rows(
+    trained: Sequence[Task], tasks: Sequence[Task], read: Read, *, progress: Progress | None = None
+) -> Touched:
+    """Return how many rows of `tasks`, in all splits, stand exactly or nearly in train rows of any of `trained`."""
+    from taskloom.data.overlap import OverlapIndex
+
+    progress = progress or Progress()
+    index, failed = OverlapIndex(), dict[str, str]()
+    for task in tasks:
+        found = _rows(task, read, {}, stop=False)
+        for split, table in found.splits.items() if found else ():
+            index.add(task.id, split, table)
+    if not index.evaluated:
+        return Touched({}, {})
+    index.finish()
+
+    def tables() -> Iterator[pa.Table]:
+        with progress.bar("looking through what was trained", len(trained)) as bar:
+            for task in _bases(trained):
+                rows = _rows(task, read, failed, stop=False)
+                if rows and "train" in rows.splits:
+                    yield rows.splits["train"]
+                bar.advance(note=task.id)
+
+    counts = {(one.task, one.split): (one.rows, 0) for one in index.evaluated}
+    for one in index.search("trained", tables()).overlaps:
+        counts[one.evaluated.task, one.evaluated.split] = (one.evaluated.rows, one.touched)
+    return Touched(counts, failed)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import RunConfig
-from taskloom.errors import DataError, ModelError, RecastError, SourceError, UserError
+from taskloom.errors import ConfigError, ModelError, RecastError, SourceError, UserError
+from taskloom.executors import each_done
 from taskloom.progress import Progress
+from taskloom.recipes.held_out import held_out_tasks, is_held_out
 from taskloom.recipes.own import own_recasts, own_task
 from taskloom.recipes.recipe import Task
-from taskloom.recipes.select import Selection, get_task, matches, select
+from taskloom.recipes.select import Selection, get_task, select
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +27,12 @@ if TYPE_CHECKING:
 
     from taskloom.data.standardize import CanonicalTask
     from taskloom.data.store import TaskStore
+    from taskloom.data.tokenizer import Tokenizer
     from taskloom.evaluation.report import RunReport
+    from taskloom.exporting import Wanted
+    from taskloom.inference.check_rows import CheckRows
     from taskloom.inference.predictor import Model as Predictor
+    from taskloom.modeling.head_table import Head
     from taskloom.overlapping import OverlapReport
     from taskloom.training.trainer import Trainer
 
@@ -87,10 +94,29 @@ def choose(config: RunConfig) -> Selection:
     """Return the tasks that a configuration selects, one's own first, recasts last."""
     own = tuple(own_task(entry) for entry in config.task)
     own_forms = {task.id: own_recasts(entry) for task, entry in zip(own, config.task, strict=True)}
-    return select(
+    chosen = select(
         config.data.tasks, exclude=config.data.exclude, license_use=config.data.license_use, own=own,
         recast=config.data.recast, own_recast=own_forms,
     )  # fmt: skip
+    away = _held_out(config)
+    left = tuple(task for task in chosen.tasks if not is_held_out(task, away))
+    named = {task.id for task in chosen.tasks if task not in left and {task.id, task.versioned} & {*config.data.tasks}}
+    return Selection(left, tuple(sorted({*chosen.excluded_by_name, *named})))
+
+
+def left_out_by_name(task_id: str) -> str:
+    """Say that a task which was asked for by name is not in the run."""
+    return f"{task_id} is named in data.tasks and left out by data.exclude, data.held_out or data.license_use."
+
+
+def _held_out(config: RunConfig) -> tuple[Task, ...]:
+    """Return the tasks that are held out; raises ConfigError where their rows would stay in training all the same."""
+    if config.data.held_out and not config.data.drop_overlap:
+        raise ConfigError(
+            "data.held_out keeps the rows of its tasks out of training, and data.drop_overlap = false keeps them in. "
+            "Leave one of the two out; data.exclude leaves out tasks alone."
+        )
+    return held_out_tasks(config.data.held_out)
 
 
 def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bool = True) -> Preparation:
@@ -99,26 +125,27 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     With `to_train` and `data.drop_overlap`, train rows that stand in evaluated rows are found and left out.
     """
     from taskloom.data.store import cache_folder
-    from taskloom.data.tokenizer import Tokenizer
     from taskloom.modeling.encoder import resolve_encoder
 
     progress = progress or Progress()
     selection = choose(config)
     for task_id in selection.excluded_by_name:
-        progress.say(f"{task_id} is named in data.tasks and left out by data.exclude or data.license_use.")
-    tokenizer = Tokenizer.open(resolve_encoder(config.encoder))
-    cache = cache_folder(config.data.cache)
-    done: list[tuple[Task, TaskStore]] = []
-    failed: list[Failure] = []
+        progress.say(left_out_by_name(task_id))
+    encoder = resolve_encoder(config.encoder)
+    cache = cache_folder(config.data.cache).absolute()
+    found: dict[int, TaskStore | UserError] = {}
+    work = partial(_store_or_error, config=config, encoder=encoder, cache=cache)
     with progress.bar("preparing tasks", len(selection.tasks)) as bar:
-        for task in selection.tasks:
-            try:
-                done.append((task, prepare_task(task, config, tokenizer, cache)))
-            except UserError as error:
-                if config.data.on_error == "stop" and not isinstance(error, RecastError):
-                    raise  # labels without words are no fault of the data: the task itself is trained
-                failed.append(Failure(task.id, str(error)))
-            bar.advance(note=task.id)
+        for place, result in each_done(
+            work, selection.tasks, workers=config.data.workers, executor=config.data.executor
+        ):
+            if isinstance(result, UserError) and config.data.on_error == "stop" and not isinstance(result, RecastError):
+                raise result  # labels without words are no fault of the data: the task itself is trained
+            found[place] = result
+            bar.advance(note=selection.tasks[place].id)
+    results = [(task, found[place]) for place, task in enumerate(selection.tasks)]
+    done = [(task, store) for task, store in results if not isinstance(store, UserError)]
+    failed = [Failure(task.id, str(error)) for task, error in results if isinstance(error, UserError)]
     for failure in failed:
         progress.say(f"{failure.task} cannot be used: {failure.reason}")
     if not done:
@@ -129,18 +156,36 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     )
 
 
+def _store_or_error(task: Task, *, config: RunConfig, encoder: Path, cache: Path) -> TaskStore | UserError:
+    """Return the store of one task, or what is wrong with it; runs in any process."""
+    try:
+        described = encoder / "tokenizer.json"
+        changed = described.stat().st_mtime_ns if described.is_file() else 0
+        return prepare_task(task, config, _tokenizer(encoder, changed), cache)
+    except UserError as error:
+        return error
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(encoder: Path, _changed: int) -> Tokenizer:
+    """Return an encoder's tokenizer, opened once a process: that takes longer than preparing a small task."""
+    from taskloom.data.tokenizer import Tokenizer
+
+    return Tokenizer.open(encoder)
+
+
 def _without_overlap(preparation: Preparation, config: RunConfig, cache: Path, progress: Progress) -> Preparation:
     """Find the train rows that stand in rows which the run evaluates, and say how many there are."""
     from taskloom.overlapping import left_out_places
 
     found = left_out_places(
         preparation.tasks, preparation.stores, lambda task: rows_of(task, mirror=config.data.mirror),
-        max_rows=lambda task: _most_rows(task, config), cache=cache, progress=progress,
+        max_rows=lambda task: _most_rows(task, config), cache=cache, progress=progress, held_out=_held_out(config),
     )  # fmt: skip
     if found:
         progress.say(
             f"{sum(map(len, found.values())):,} train rows of {len(found)} tasks are left out, since they stand in "
-            "evaluated rows: `taskloom overlap RUN.toml` shows them, data.drop_overlap=false keeps them."
+            "evaluated or held-out rows: `taskloom overlap RUN.toml` shows them, data.drop_overlap=false keeps them."
         )
     return replace(preparation, left_out_rows=found)
 
@@ -163,8 +208,8 @@ def find_overlap(
     others = select(against, own=own).tasks if against else ()
     return find_overlap(
         selection.tasks, lambda task: rows_of(task, mirror=config.data.mirror),
-        max_rows=lambda task: _most_rows(task, config), against=(*benchmarks, *others), threshold=threshold,
-        stop=config.data.on_error == "stop", progress=progress,
+        max_rows=lambda task: _most_rows(task, config), against=(*benchmarks, *others), held_out=_held_out(config),
+        threshold=threshold, stop=config.data.on_error == "stop", progress=progress,
     )  # fmt: skip
 
 
@@ -232,14 +277,17 @@ def _is_finished(report: RunReport, config: RunConfig, steps: int) -> bool:
 
 def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     """Score every task on all of its rows and write results, predictions, model, card, task list and citations."""
+    from taskloom.evaluation.engine import fingerprint
     from taskloom.evaluation.report import RunReport, summarize
-    from taskloom.reporting.card import model_card
-    from taskloom.reporting.task_list import TrainedTask, citations, task_list
+    from taskloom.modeling.encoder import resolve_encoder
+    from taskloom.modeling.lineage import lineage_of
+    from taskloom.publishing import pages_of, trained_tasks, write_report
     from taskloom.training.plan import library_versions
 
     config, run, plan = trainer.config, trainer.run, trainer.plan
     tasks = trainer.evaluate(keep=True)
     report = RunReport(
+        model=fingerprint(trainer.model),
         run=config.name,
         seed=config.seed,
         step=trainer.step,
@@ -249,18 +297,10 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         tasks=tasks,
         aggregate=summarize(tasks),
         training=trainer.training_figures(),
+        not_trained=preparation.left_out(),
     )
-    trained = [
-        TrainedTask(task, store.labels, plan.rows(at))
-        for at, (task, store) in enumerate(zip(plan.tasks, plan.stores, strict=True))
-    ]
     head = trainer.model.table.zero_shot()
-    card = model_card(trained, report, zero_shot=head.task if head else None, max_length=config.data.max_length)
-    pages = {
-        "README.md": card,
-        "tasks.md": task_list(trained, report, left_out=preparation.left_out()),
-        "citations.bib": citations(plan.tasks),
-    }
+    pages = pages_of(plan, report, config, head.task if head else None)
     if not run.writes:
         return report
     trainer.model.save(
@@ -269,71 +309,87 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         max_length=config.data.max_length,
         encoder_name=config.encoder,
         files=pages,  # the model may leave without its run
+        training=lineage_of(resolve_encoder(config.encoder)).after(plan.tasks, _held_out(config)).to_json(),
     )
     for name, page in pages.items():
         run.write(name, page)
-    report.write(run.file("results.json"))  # last: its existence says that the run is finished
+    report.write(run.file("results.json"))  # its existence says that the run is finished
+    write_report(run.path, report, trained_tasks(plan), config)  # `taskloom report` makes it anew, so it comes after
     return report
 
 
-def evaluate(
-    path: Path, *, split: str | None = None, tasks: Sequence[str] = (), progress: Progress | None = None
-) -> RunReport:
-    """Score a trained run on `split` (default: validation, else test) of its tasks, or of those that `tasks` matches.
+def report(path: Path, *, texts: bool = True, transfer: Path | None = None) -> Path:
+    """Write report.html of a finished run anew, with transfer results (default: its transfer.jsonl), return its path.
 
-    Nothing is written. Raises ModelError for a folder without a run, DataError when no task has the split.
+    Raises ModelError for anything but a run folder, DataError for results or recipes that are not there.
     """
-    from taskloom.data.tokenizer import Tokenizer
-    from taskloom.evaluation.evaluator import evaluate_task
-    from taskloom.evaluation.report import RunReport, summarize
-    from taskloom.modeling.encoder import choose_autocast, choose_device
-    from taskloom.modeling.model import Model
+    from taskloom.evaluation.report import read_report
+    from taskloom.publishing import planned_tasks, write_report
     from taskloom.run_file import load_config
-    from taskloom.training.plan import library_versions
-    from taskloom.training.trainer import scored_splits
 
-    progress = progress or Progress()
+    folder = _run_folder(path)
+    if not (folder / "results.json").is_file():
+        raise ModelError(f"{folder} has no results yet. Type the command that trains it again: a run goes on.")
+    config = load_config(folder / "config.toml")
+    trained = planned_tasks(folder, choose(config).tasks)
+    return write_report(folder, read_report(folder / "results.json"), trained, config, texts=texts, transfer=transfer)
+
+
+def _run_folder(path: Path) -> Path:
     folder = path.parent if path.name == "model" else path
     if not (folder / "config.toml").is_file():
         raise ModelError(f"{path} is not a run folder: it has no config.toml, which says where the tasks' rows are.")
-    config = load_config(folder / "config.toml")
-    device = choose_device(config.training.device)
-    model = Model.load(model_folder(folder)).to(device)
-    tokenizer = Tokenizer.open(model_folder(folder))
-    preparation = prepare(config, progress=progress, to_train=False)
-    wanted = {task.id for task in preparation.tasks if not tasks or any(matches(pattern, task) for pattern in tasks)}
-    reports = {}
-    for task, store in zip(preparation.tasks, preparation.stores, strict=True):
-        splits = [name for name in scored_splits(task, store) if split in (None, name)]
-        if splits and task.id in wanted and task.versioned in model.table.places:
-            report, _ = evaluate_task(
-                model, store, splits[0], task=task, tokenizer=tokenizer, device=device,
-                autocast=choose_autocast(config.training.precision, device), seed=config.seed,
-            )  # fmt: skip
-            reports[task.versioned] = {splits[0]: report}
-    if not reports:
-        raise DataError(
-            f"None of the trained tasks matches {', '.join(tasks) or 'all'} and has the split "
-            f"{split or 'validation or test'}."
-        )
-    return RunReport(
-        run=config.name, seed=config.seed, step=-1, encoder=config.encoder, libraries=library_versions(), tasks=reports,
-        aggregate=summarize(reports),
-    )  # fmt: skip
+    return folder
 
 
-def export(path: Path, out: Path, *, head: str | None = None, with_task_embedding: bool = False) -> Path:
-    """Write one head of a run or model to `out` as a Hugging Face folder; without `head`, the zero-shot one."""
-    from taskloom.inference.export import export_head
+def export(path: Path, out: Path, wanted: Wanted, *, calibrate: str | None = None) -> list[str]:
+    """Write one head of a run or model to `out`; returns what the checks found, a line each.
 
-    return export_head(model_folder(path), out, task=head, with_task_embedding=with_task_embedding)
+    `calibrate` names the rows that an int8 form is made from and checked on: a file, or a task (default: the head's
+    own), whose rows are read as the run read them.
+    """
+    from taskloom import exporting
+
+    folder = model_folder(path)
+
+    def rows(head: Head, tokenizer: Tokenizer, max_length: int) -> CheckRows:
+        return _check_rows(folder, calibrate, head, tokenizer, max_length)
+
+    if wanted.int8:
+        wanted = replace(wanted, rows=rows)
+    return exporting.export(folder, out, wanted)
 
 
-def open_model(path: Path, *, device: str = "auto", precision: str = "auto") -> Predictor:
-    """Open a trained model for prediction: a run folder or its model folder."""
+def _check_rows(folder: Path, calibrate: str | None, head: Head, tokenizer: Tokenizer, max_length: int) -> CheckRows:
+    """Return the rows of a file, or of a task of the run or the catalog, in the cache that the run uses."""
+    from taskloom.data.store import build, cache_folder
+    from taskloom.inference.check_rows import TO_CALIBRATE, rows_of_file, rows_of_task
+    from taskloom.run_file import load_config
+
+    if calibrate is not None and Path(calibrate).is_file():
+        return rows_of_file(Path(calibrate), head, tokenizer, max_length=max_length)
+    run = folder.parent / "config.toml"
+    config = load_config(run) if run.is_file() else None
+    own = {task.id: task for task in choose(config).tasks} if config else {}
+    name = (calibrate or head.id).partition("@")[0]
+    task = own[name] if name in own else get_task(name)
+    canonical = rows_of(task, mirror=config.data.mirror if config else "", max_rows=10 * TO_CALIBRATE)
+    cache = cache_folder(config.data.cache if config else "")
+    return rows_of_task(build(canonical, tokenizer, cache=cache, max_length=max_length, max_rows=10 * TO_CALIBRATE))
+
+
+def open_model(
+    path: Path, *, device: str = "auto", precision: str = "auto", backend: str = "auto", adapter: Path | None = None
+) -> Predictor:
+    """Open a model for prediction: a run folder, its model folder, an export, or a classifier in Hugging Face form."""
     from taskloom.inference.predictor import load_model
 
-    return load_model(model_folder(path), device=device, precision=precision)
+    if not path.is_dir():
+        raise ModelError(f"There is no folder {path}. Give a run folder or a model folder.")
+    inner = path / "model"
+    if (path / "plan.json").is_file() and not (inner / "heads.json").is_file():
+        model_folder(path)  # says that the run has not finished
+    return load_model(path, device=device, precision=precision, backend=backend, adapter=adapter)
 
 
 def model_folder(path: Path) -> Path:
@@ -357,7 +413,8 @@ def cache(*, clear: bool = False, setting: str = "") -> str:
     if clear:
         for store in stores:
             shutil.rmtree(store)
-        shutil.rmtree(folder / "overlap", ignore_errors=True)
+        for made in ("overlap", "graphs"):
+            shutil.rmtree(folder / made, ignore_errors=True)
     return f"{folder}: {len(stores)} prepared tasks, {size / 1e6:.1f} MB{', removed' if clear else ''}"
 
 

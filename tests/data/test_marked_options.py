@@ -1,10 +1,9 @@
-"""One-pass rows as tokens: each option behind a mark, the text last, and only the text cut."""
+"""One-pass rows as tokens: each option behind a mark, the text as the second of a pair, and only the text cut."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,35 +21,45 @@ def tokenizer(tiny_bert: Path) -> Tokenizer:
     return Tokenizer.open(tiny_bert)
 
 
-def one_by_one(text: str, options: list[str], tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Return tokens and marks of a row, the slow way."""
+def one_by_one(options: list[str], tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """Return tokens and marks of a row's options, the slow way."""
     tokens: list[int] = []
     marks = []
-    for part in (*options, text):
+    for option in options:
         marks.append(len(tokens))
-        tokens += [tokenizer.mark, *tokenizer.backend.encode(part, add_special_tokens=False).ids]
-    return tokens, marks[:-1]
+        tokens += [tokenizer.mark, *plain(option, tokenizer)]
+    return tokens, marks
+
+
+def plain(text: str, tokenizer: Tokenizer) -> list[int]:
+    """Return the tokens of a text by themselves."""
+    return list(tokenizer.backend.encode(text, add_special_tokens=False).ids)
 
 
 @settings(deadline=None, max_examples=60)
 @given(given_rows=rows)
-def test_a_mark_stands_before_each_option_and_the_text(tokenizer: Tokenizer, given_rows: list) -> None:
-    """The whole-array way gives what going through rows and options one by one gives."""
+def test_a_mark_stands_before_each_option(tokenizer: Tokenizer, given_rows: list) -> None:
+    """The whole-array way gives what going through rows and options one by one gives: options first, then the text."""
     found = marked_options([text for text, _ in given_rows], [options for _, options in given_rows], tokenizer)
-    expected = [one_by_one(text, options, tokenizer) for text, options in given_rows]
-    assert found.tokens.tolist() == [token for tokens, _ in expected for token in tokens]
-    assert found.sizes.tolist() == [len(tokens) for tokens, _ in expected]
-    assert found.word_starts.tolist() == [mark for _, marks in expected for mark in marks]
+    segments, marks = [], []
+    for text, options in given_rows:
+        tokens, places = one_by_one(options, tokenizer)
+        segments += [tokens, plain(text, tokenizer)]
+        marks += places
+    assert found.tokens.tolist() == [token for tokens in segments for token in tokens]
+    assert found.sizes.tolist() == [len(tokens) for tokens in segments]
+    assert found.counts.tolist() == [2] * len(given_rows)
+    assert found.word_starts.tolist() == marks
     assert found.word_counts.tolist() == [len(options) for _, options in given_rows]
 
 
 def test_only_the_text_gives_way(tokenizer: Tokenizer) -> None:
-    """A long text is cut at its end and every option keeps its mark; options beyond the length lose theirs."""
+    """A long text is cut at its end and every option keeps its mark; options beyond the length push the text out."""
     found: Segments = marked_options(["bee " * 50, "car"], [["car", "zoo"], ["the long day"] * 9], tokenizer)
     cut = trimmed(found, "token_classification", tokenizer, 20)
-    assert cut.sizes.tolist() == [18, 18]
-    first = one_by_one("bee " * 50, ["car", "zoo"], tokenizer)
-    assert cut.tokens[:18].tolist() == first[0][:18]
-    assert cut.word_starts[:2].tolist() == first[1]
-    assert np.all(cut.word_starts[2:][found.word_starts[2:] >= 18] == -1)
-    assert (cut.word_starts[2:] >= 0).sum() == (found.word_starts[2:] < 18).sum()
+    room = 20 - tokenizer.pair.specials
+    first, marks = one_by_one(["car", "zoo"], tokenizer)
+    assert cut.sizes.tolist() == [len(first), room - len(first), room, 0]
+    assert cut.tokens[:room].tolist() == (first + plain("bee " * 50, tokenizer))[:room]
+    assert cut.word_starts[:2].tolist() == marks
+    assert (cut.word_starts[2:] >= 0).sum() < 9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import constants
 
 from taskloom.data.files import read_file, read_files
+from taskloom.data.hub import can_reach_hub
 from taskloom.data.mirror import read_mirror
 from taskloom.data.source import read, read_hub
 from taskloom.data.standardize import standardize
@@ -127,7 +130,9 @@ def test_downloads_are_tried_again_with_growing_waits(monkeypatch: pytest.Monkey
     """Two network errors cost two waits, the second longer; the pinned revision is asked for; no remote code."""
     monkeypatch.delenv("HF_HUB_OFFLINE")
     hub = FakeHub([ConnectionError("down"), TimeoutError("slow")])
-    splits, _ = read_hub(Hub("o/n", "c", revision="abc"), ("train",), load=hub.load, sleep=hub.waits.append)
+    splits, _ = read_hub(
+        Hub("o/n", "c", revision="abc"), ("train",), load=hub.load, sleep=hub.waits.append, reachable=lambda: True
+    )
     assert splits["train"]["text"].to_pylist() == ["a", "b"]
     assert hub.waits == sorted(hub.waits) and len(set(hub.waits)) == 2
     assert hub.calls == [("o/n", "c", {"revision": "abc"})] * 3
@@ -146,7 +151,7 @@ def test_downloads_end_after_some_tries(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("HF_HUB_OFFLINE")
     hub = FakeHub([ConnectionError("down")] * 99)
     with pytest.raises(SourceError, match=r"cannot be reached \(ConnectionError\)"):
-        read_hub(Hub("o/n"), ("train",), load=hub.load, sleep=hub.waits.append)
+        read_hub(Hub("o/n"), ("train",), load=hub.load, sleep=hub.waits.append, reachable=lambda: True)
     assert len(hub.calls) == 4
     unknown = FakeHub([ValueError("BuilderConfig 'c' not found")])
     with pytest.raises(SourceError, match="not found"):
@@ -160,6 +165,43 @@ def test_offline_does_not_wait() -> None:
     with pytest.raises(SourceError, match="HF_HUB_OFFLINE"):
         read_hub(Hub("o/n"), ("train",), load=hub.load, sleep=hub.waits.append)
     assert len(hub.calls) == 1 and not hub.waits
+
+
+def test_a_hub_out_of_reach_is_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that refuses connections is told from one that takes them, and is asked once a minute at most."""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    asked: list[object] = []
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append(address)
+        if address[0] == "away.example":
+            raise ConnectionRefusedError("nobody there")
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    for host, there in (("here.example", True), ("away.example", False)):
+        monkeypatch.setenv("HF_ENDPOINT", f"https://{host}")
+        assert [can_reach_hub(), can_reach_hub()] == [there, there]
+    assert 2 <= len(asked) <= 4  # a minute may end between two questions
+    monkeypatch.setattr("urllib.request.getproxies", lambda: {"https": "http://proxy.example"})
+    assert can_reach_hub(), "a proxy resolves names itself, so nothing can be told from here"
+
+
+def test_without_a_hub_only_the_caches_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits and nothing is asked twice; afterwards the client may use the network again."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    seen: list[bool] = []
+
+    def load(*_: object, **__: object) -> None:
+        seen.append(constants.HF_HUB_OFFLINE)
+        raise ConnectionError("not in the cache")
+
+    waits: list[float] = []
+    with pytest.raises(SourceError, match="in no mirror folder"):
+        read_hub(Hub("o/n"), ("train",), load=load, sleep=waits.append, reachable=lambda: False)
+    assert seen == [True] and waits == []
+    assert constants.HF_HUB_OFFLINE is False
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])

@@ -13,8 +13,9 @@ from made_models import KINDS, MAX_LENGTH, made_model, made_rows, made_store, ma
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError, UnknownTaskError
-from taskloom.evaluation.evaluator import chosen_places, evaluate_task, place_of, softmax_by_row, unseen_tag
+from taskloom.evaluation.evaluator import chosen_places, evaluate_task, softmax_by_row, unseen_tag
 from taskloom.evaluation.predictions import Predictions, read_predictions, write_predictions
+from taskloom.evaluation.routes import place_of
 from taskloom.evaluation.scoring import score
 from taskloom.modeling.model import Model
 
@@ -55,7 +56,7 @@ def plain_logits(model: Model, folder: Path, name: str, first: str, second: str 
     encoded = AutoTokenizer.from_pretrained(folder)(
         first, second, truncation="longest_first", max_length=MAX_LENGTH, return_tensors="pt"
     )
-    place = place_of(model, f"made/{name}")
+    place = place_of(model.table, f"made/{name}")
     pooled, _ = model.eval().encoder(**encoded, first_vector=model.task_embedding[place][None])
     return model.head_logits(pooled, model.table.heads[place])[0]
 
@@ -191,10 +192,10 @@ def test_head_of_another_task_must_have_the_same_labels(model: Model, store_of, 
 def test_unknown_task_split_and_rows(model: Model, store_of, tokenizer: Tokenizer, tiny_bert: Path) -> None:
     """Each mistake is named with what there is."""
     with pytest.raises(UnknownTaskError, match=r"Did you mean 'made/nli'.* 6 trained tasks"):
-        place_of(model, "made/nil")
+        place_of(model.table, "made/nil")
     with pytest.raises(UnknownTaskError, match="trained on made/nli@1, not on made/nli@2"):
-        place_of(model, "made/nli@2")
-    assert place_of(model, "made/nli") == place_of(model, "made/nli@1") == 0
+        place_of(model.table, "made/nli@2")
+    assert place_of(model.table, "made/nli") == place_of(model.table, "made/nli@1") == 0
     with pytest.raises(DataError, match="no test split; it has: train, validation"):
         evaluate_task(model, store_of("nli"), "test", task=made_task("nli"), tokenizer=tokenizer, device=CPU)
     with pytest.raises(DataError, match="no usable rows"):

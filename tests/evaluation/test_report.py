@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from taskloom.errors import DataError
-from taskloom.evaluation.report import RunReport, TaskReport, read_report, summarize
+from taskloom.evaluation.report import RunReport, TaskReport, merged, read_report, summarize
 from taskloom.evaluation.table import HEADER, markdown, plain, summary_lines, table
 
 
@@ -120,3 +120,73 @@ def test_summary_lines_name_all_tasks_first() -> None:
     assert shown[0].startswith("all tasks: mean score 0.805 over 2")
     assert len(shown) == 3
     assert len(summary_lines(summarize({"a@1": TASKS["glue/rte@1"]}))) == 1
+
+
+FIRST_SHAPE = {
+    "version": 1, "run": "x", "seed": 0, "step": 150, "encoder": "e", "libraries": {}, "data_fingerprint": "",
+    "tasks": {"a@1": {"validation": {
+        "kind": "classification", "family": "nli", "main": "accuracy", "rows": 4, "rows_available": 4,
+        "metrics": {"accuracy": 0.5, "macro_f1": 0.4, "matthews": None}, "interval": {"accuracy": [0.2, 0.8]},
+        "majority": {"accuracy": 0.5, "macro_f1": 0.3, "matthews": None}, "beats_majority": False, "unused_rows": {},
+        "reasons": {"matthews": "every predicted class is the same"}}}},
+    "aggregate": {
+        "tasks": 1, "scored": 1, "with_majority": 1, "mean_score": 0.5, "mean_majority": 0.5, "mean_gain": 0.0,
+        "above_majority": 0, "by_kind": {}, "by_family": {}},
+    "training": {},
+}  # fmt: skip
+"""results.json as the first taskloom wrote it, without baselines and what else came later."""
+
+
+def test_files_of_the_first_shape_are_read(tmp_path: Path) -> None:
+    """Fields that came later have their defaults, and what was there is there."""
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(FIRST_SHAPE), encoding="utf-8")
+    report = read_report(path)
+    assert report.tasks["a@1"]["validation"].metrics["accuracy"] == 0.5
+    assert report.tasks["a@1"]["validation"].baselines == {}
+    assert (report.untrained, report.skipped, report.calibration, report.model) == ({}, {}, {}, "")
+
+
+def test_a_newer_file_is_told_by_its_version_whatever_else_it_has(tmp_path: Path) -> None:
+    """Unknown fields of a newer version do not hide that it is newer."""
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(FIRST_SHAPE | {"version": 2, "something": 1}), encoding="utf-8")
+    with pytest.raises(DataError, match="has version 2, this taskloom reads 1"):
+        read_report(path)
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match="is damaged"):
+        read_report(path)
+
+
+def test_newer_scores_go_into_a_report(tmp_path: Path) -> None:
+    """Splits and tasks add up, the newer score of one counts, what a quick pass leaves out stays while scores agree."""
+    full = report(baselines={"tfidf": {"accuracy": 0.6}}, reasons={"chance.x": "why"})
+    before = run_report({"a@1": {"validation": full}, "b@1": {"test": report(0.3)}})
+    before = before.model_copy(update={"skipped": {"c@1": "no head", "d@1 (test)": "no rows"}})
+    newer = run_report({"a@1": {"validation": report(), "test": report(0.9)}, "b@1": {"test": report(0.4)}})
+    newer = newer.model_copy(update={"untrained": {"d@1": {"test": report(0.2)}}, "model": "abc"})
+    found = merged(before, newer)
+    assert found.tasks["a@1"]["validation"] == full
+    assert found.tasks["a@1"]["test"].score == 0.9
+    assert found.tasks["b@1"]["test"].score == 0.4
+    assert found.skipped == {"c@1": "no head"}
+    assert found.untrained_aggregate.mean_score == pytest.approx(0.2)
+    assert found.aggregate == summarize(found.tasks)
+    assert (found.step, found.model) == (10, "abc")
+
+
+def test_baselines_and_losses_in_the_aggregate() -> None:
+    """Means over the tasks that have them, families each once, benchmarks by their test split."""
+    scores = {"metrics": {"accuracy": 0.5}}
+    one = report(0.8, baselines={"tfidf": {"accuracy": 0.6}, "chance": {"accuracy": 0.5}}, without_embedding=scores)
+    other = report(0.4, family="topic", baselines={"chance": {"accuracy": 0.25}})
+    third = report(0.6, family="topic", role="evaluation")
+    summary = summarize({"a@1": {"validation": one}, "b@1": {"validation": other},
+                         "c@1": {"validation": report(0.1), "test": third}})  # fmt: skip
+    assert (summary.with_tfidf, summary.mean_tfidf) == (1, pytest.approx(0.6))
+    assert summary.mean_gain_over_tfidf == pytest.approx(0.2)
+    assert summary.mean_chance == pytest.approx(0.375)
+    assert (summary.with_both, summary.mean_loss_without_embedding) == (1, pytest.approx(0.3))
+    assert summary.mean_score == pytest.approx(0.6)
+    assert summary.mean_over_families == pytest.approx((0.8 + 0.5) / 2)
+    assert "benchmarks: test" in summary.weighing

@@ -130,7 +130,7 @@ def test_run_folder_and_model_folder_open_alike(opened: Model) -> None:
     assert again.predict("made/nli", rows) == opened.predict("made/nli", rows)
     with pytest.raises(ModelError, match="Precision 'fp8'"):
         load_model(opened.folder, precision="fp8")
-    with pytest.raises(ModelError, match="not a taskloom model"):
+    with pytest.raises(ModelError, match="holds no model"):
         load_model(opened.folder / "nothing")
 
 

@@ -78,7 +78,7 @@ def test_a_bar_in_a_label_does_not_break_the_table(report: RunReport) -> None:
     """Cells with a bar or a line end stay one cell."""
     shown = task_list([TrainedTask(RTE, ("a|b", "c\nd"))], report)
     row = next(line for line in shown.splitlines() if "glue/rte" in line)
-    assert row.replace("\\|", "").count("|") == 12
+    assert row.replace("\\|", "").count("|") == 13
     assert "c d" in row
 
 

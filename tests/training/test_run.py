@@ -15,10 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from taskloom.errors import CheckpointError, Interrupted, TrainingFailed
+from taskloom.errors import CheckpointError, DataError, Interrupted, ModelError, TrainingFailed
+from taskloom.evaluating import evaluate
 from taskloom.progress import Progress
 from taskloom.run_file import load_config
-from taskloom.workflows import Run, evaluate, train
+from taskloom.workflows import Run, report, train
 
 STEPS = 12
 
@@ -73,7 +74,8 @@ def _weights(run: Run) -> dict[str, bytes]:
 def test_a_run_writes_its_folder(run_file: Path) -> None:
     """After training, the folder holds everything DESIGN names, and results for both tasks with a baseline."""
     run = train(load_config(run_file))
-    for name in ("config.toml", "plan.json", "log.jsonl", "results.json", "tasks.md", "README.md", "citations.bib"):
+    written = ("config.toml", "plan.json", "log.jsonl", "results.json", "tasks.md", "README.md", "citations.bib")
+    for name in (*written, "report.html"):
         assert (run.folder / name).stat().st_size > 0, name
     for name in ("README.md", "tasks.md", "citations.bib"):  # the model folder may leave without its run
         assert (run.model / name).read_text(encoding="utf-8") == (run.folder / name).read_text(encoding="utf-8")
@@ -84,6 +86,35 @@ def test_a_run_writes_its_folder(run_file: Path) -> None:
     assert run.results.tasks["own/classes@1"]["validation"].majority["accuracy"] is not None
     assert run.results.training["examples"] == 16 * STEPS
     assert {path.name for path in (run.folder / "predictions").iterdir()} >= {"own%2Fclasses.validation.parquet"}
+
+
+def test_report_has_the_run_and_is_made_anew(run_file: Path) -> None:
+    """The page shows tasks, curves and texts of wrong rows; made again it is the same, or on request without texts."""
+    run = train(load_config(run_file, ["training.learning_rate=1e-9"]))
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    assert "own/classes" in page and "own/scores" in page
+    assert page.count("<polyline") >= 2
+    assert "<blockquote><p>the " in page
+    (run.folder / "report.html").unlink()
+    assert report(run.model) == run.folder / "report.html"
+    assert (run.folder / "report.html").read_text(encoding="utf-8") == page
+    report(run.folder, texts=False)
+    assert "<blockquote>" not in (run.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_report_of_what_is_no_run_says_so(run_file: Path) -> None:
+    """No folder without a run, no unfinished run and no run whose recipes are gone gives a page."""
+    with pytest.raises(ModelError, match="is not a run folder"):
+        report(run_file.parent)
+    run = train(load_config(run_file, ["training.steps=1"]))
+    results = (run.folder / "results.json").rename(run.folder / "aside.json")
+    with pytest.raises(ModelError, match="has no results yet"):
+        report(run.folder)
+    results.rename(run.folder / "results.json")
+    plan = (run.folder / "plan.json").read_text(encoding="utf-8")
+    (run.folder / "plan.json").write_text(plan.replace("own/scores@1", "own/gone@7"), encoding="utf-8")
+    with pytest.raises(DataError, match="was trained on own/gone@7, and there is no such recipe now"):
+        report(run.folder)
 
 
 def test_a_finished_run_changes_nothing(run_file: Path) -> None:
@@ -118,6 +149,34 @@ def test_interrupted_and_continued_equals_unbroken(run_file: Path, monkeypatch: 
     losses = [json.loads(line)["loss"] for line in log if "loss" in json.loads(line)]
     expected = (whole.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     assert losses == [json.loads(line)["loss"] for line in expected if "loss" in json.loads(line)]
+
+
+def test_interrupted_while_evaluating(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM between two tasks of an evaluation saves and leaves at once; continued, that evaluation is made up for,
+    and log and weights are those of the unbroken run."""
+    whole = train(load_config(run_file, ["name=whole"]))
+    from taskloom.training import trainer as module
+
+    original, scored = module.Trainer._score, []
+
+    def interrupting(self: object, task: object, *rest: object) -> object:
+        scored.append(task)
+        if len(scored) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, task, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.Trainer, "_score", interrupting)
+    with pytest.raises(Interrupted, match="stopped after step 5 of 12, saved") as stop:
+        train(load_config(run_file, ["name=broken"]))
+    assert stop.value.exit_code == 143
+    assert len(scored) == 1, "the second task was still scored"
+    broken = train(load_config(run_file, ["name=broken"]))
+    assert _weights(broken) == _weights(whole)
+    logs = [
+        [{**json.loads(line), "time": 0} for line in (run.folder / "log.jsonl").read_text("utf-8").splitlines()]
+        for run in (whole, broken)
+    ]
+    assert logs[0] == logs[1]
 
 
 def test_killed_and_continued_equals_unbroken(run_file: Path) -> None:

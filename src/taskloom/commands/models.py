@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
-from taskloom.commands.options import Device, ModelPath, Precision, TextFile
-from taskloom.commands.printing import chunks, open_model, print_lines, tell_terminal, text_of
-from taskloom.errors import UserError
+from taskloom.commands.options import Adapter, Backend, Device, ModelPath, Precision, TextFile
+from taskloom.commands.printing import chunks, open_model, print_lines, tell_terminal
 
 
 def export(
@@ -19,41 +18,34 @@ def export(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.", show_default=False)],
     head: Annotated[str | None, typer.Option(metavar="TASK", help="The task; default: the zero-shot head.")] = None,
+    form: Annotated[
+        Literal["hf", "onnx", "openvino", "adapter"],
+        typer.Option("--format", help="hf is for transformers; an adapter needs its encoder."),
+    ] = "hf",
+    int8: Annotated[bool, typer.Option("--int8", help="Add a graph in int8.")] = False,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|TASK", help="Rows that int8 is made from and checked on; default: the task's own."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write int8 even with less than 98 % of the decisions.")
+    ] = False,
     with_task_embedding: Annotated[
         bool, typer.Option("--with-task-embedding", help="Fold it into the weights.")
     ] = False,
 ) -> None:
-    """Write one head as a Hugging Face folder."""
+    """Write one head for use elsewhere.
+
+    As a Hugging Face folder ready to upload, as ONNX or OpenVINO graphs, or as an adapter of a few kB. What is written
+    was compared with the model; the figures go to standard error.
+    """
     from taskloom import workflows
+    from taskloom.exporting import Wanted
 
-    print(workflows.export(path, out, head=head, with_task_embedding=with_task_embedding))
-
-
-def classify(
-    model: ModelPath,
-    file: TextFile = "-",
-    *,
-    labels: Annotated[str, typer.Option(help="Candidate labels, separated by commas.", show_default=False)],
-    multi_label: Annotated[bool, typer.Option("--multi-label", help="Judge each label by itself.")] = False,
-    template: Annotated[str, typer.Option(help="The hypothesis; {} stands for the label.")] = "This example is {}.",
-    precision: Precision = "auto",
-    device: Device = "auto",
-) -> None:
-    """Classify texts with labels given on the spot."""
-    from taskloom.inference.inputs import numbered, read_rows
-
-    names = [name.strip() for name in labels.split(",") if name.strip()]
-    if not names:
-        raise UserError(f"--labels {labels!r} names no label. Type for example --labels sports,politics.")
-    tell_terminal(file)
-    opened = open_model(model, device, precision)
-
-    def answers() -> Iterator[dict[str, Any]]:
-        for chunk in chunks(read_rows(file)):
-            texts = [text_of(row) for row in chunk]
-            yield from opened.classify(texts, names, multi_label=multi_label, hypothesis_template=template)
-
-    print_lines(numbered(answers()))
+    wanted = Wanted(form=form, task=head, with_task_embedding=with_task_embedding, int8=int8, force=force)
+    for line in workflows.export(path, out, wanted, calibrate=calibrate):
+        print(line, file=sys.stderr)
+    print(out)
 
 
 def predict(
@@ -61,12 +53,19 @@ def predict(
     file: TextFile = "-",
     *,
     task: Annotated[str, typer.Option(help="A task that the model was trained on.", show_default=False)],
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Give no label where its (calibrated) probability is below P."),
+    ] = None,
     precision: Precision = "auto",
     device: Device = "auto",
+    backend: Backend = "auto",
+    adapter: Adapter = None,
 ) -> None:
     """Answer rows of a trained task."""
     from taskloom.inference.inputs import numbered, read_rows
 
     tell_terminal(file)
-    opened = open_model(model, device, precision)
-    print_lines(numbered(answer for chunk in chunks(read_rows(file)) for answer in opened.predict(task, chunk)))
+    opened = open_model(model, device, precision, backend, adapter)
+    answered = (opened.predict(task, chunk, abstain_below=abstain_below) for chunk in chunks(read_rows(file)))
+    print_lines(numbered(answer for answers in answered for answer in answers))

@@ -19,11 +19,23 @@ Patterns = Annotated[
     ),
 ]
 ModelPath = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A run folder or its model folder.", show_default=False)
+    Path, typer.Argument(metavar="MODEL", help="A run, a model folder, or an export.", show_default=False)
 ]
 TextFile = Annotated[
     str,
     typer.Argument(metavar="[FILE|-]", help="Lines, .csv, .tsv or .jsonl; - is standard input.", show_default=False),
 ]
-Precision = Annotated[Literal["auto", "fp32", "bf16"], typer.Option(help="Arithmetic.")]
+Precision = Annotated[Literal["auto", "fp32", "bf16", "int8"], typer.Option(help="Arithmetic.")]
+Backend = Annotated[
+    Literal["auto", "torch", "onnx", "openvino"], typer.Option(help="The runtime; others than torch run on the CPU.")
+]
+Adapter = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="An exported head to add to the model.", show_default=False)
+]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where the model runs.")]
+ZeroShotWay = Annotated[
+    Literal["pairs", "one-pass", "both", "auto"], typer.Option(help="A pair for each label, all labels in one pass.")
+]
+LongTexts = Annotated[
+    Literal["truncate", "windows"], typer.Option(help="Cut texts that are too long, or average their windows.")
+]

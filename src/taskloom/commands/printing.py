@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from taskloom.errors import UserError
 
 if TYPE_CHECKING:
     from taskloom.config import RunConfig
@@ -26,25 +24,25 @@ def config_of(run_file: Path, overrides: Sequence[str] | None) -> RunConfig:
     return load_config(run_file, overrides or ())
 
 
-def open_model(model: Path, device: str, precision: str) -> Model:
-    """Open a run's or a model's folder for prediction."""
+def open_model(model: Path, device: str, precision: str, backend: str = "auto", adapter: Path | None = None) -> Model:
+    """Open a run's or a model's folder, or an export, for prediction."""
     from taskloom import workflows
 
-    return workflows.open_model(model, device=device, precision=precision)
+    return workflows.open_model(model, device=device, precision=precision, backend=backend, adapter=adapter)
 
 
 def print_results(report: RunReport) -> None:
-    """Print scores beside trivial answers, as a table on a terminal and as plain lines elsewhere."""
+    """Print scores beside baselines, as a table on a terminal and as plain lines elsewhere, and what was skipped."""
     from taskloom.evaluation import table
 
+    every = report.tasks | report.untrained
     if sys.stdout.isatty():
         import rich
 
-        rich.print(table.table(report.tasks))
+        rich.print(table.table(every))
     else:
-        print(table.plain(report.tasks))
-    for line in table.summary_lines(report.aggregate):
-        print(line)
+        print(table.plain(every))
+    print_lines(table.report_lines(report))
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -53,12 +51,12 @@ def print_lines(lines: Iterable[str]) -> None:
         print(line, flush=True)
 
 
-def text_of(row: dict[str, Any]) -> str:
-    """Return the text of a row; raises UserError for a row without one."""
-    text = row.get("text")
-    if not isinstance(text, str):
-        raise UserError(f"A row has no 'text'; it has {', '.join(map(str, row))}. Rename the column to 'text'.")
-    return text
+def as_lines(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield each result as a line of JSON."""
+    import json
+
+    for result in results:
+        yield json.dumps(result, ensure_ascii=False)
 
 
 def chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

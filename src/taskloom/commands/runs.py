@@ -1,4 +1,4 @@
-"""Commands about runs: prepare, train, evaluate, and what they leave on disk."""
+"""Commands about runs: prepare, train, and what they leave on disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -64,19 +64,25 @@ def train(
     print(f"run folder: {run.folder}\nmodel:      {run.folder / 'model'}")
 
 
-def evaluate(
-    path: Annotated[
-        Path, typer.Argument(metavar="RUN|MODEL", help="A run folder or a model folder.", show_default=False)
-    ],
-    split: Annotated[
-        Literal["validation", "test"] | None, typer.Option(help="Default: validation, else test.", show_default=False)
+def report(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.", show_default=False)],
+    transfer: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Results on tasks not trained. Default: RUN/transfer.jsonl.", show_default=False
+        ),
     ] = None,
-    tasks: Annotated[list[str] | None, typer.Option(help="Only these tasks; may be given several times.")] = None,
+    texts: Annotated[
+        bool, typer.Option("--texts/--no-texts", help="Show the texts of wrongly answered rows, where prepared.")
+    ] = True,
 ) -> None:
-    """Evaluate a trained model on the tasks it knows."""
-    from taskloom import progress, workflows
+    """Write report.html of a run anew.
 
-    print_results(workflows.evaluate(path, split=split, tasks=tuple(tasks or ()), progress=progress.for_stream()))
+    Training writes it too, and it needs no network. Typed after `evaluate` it has the newer scores.
+    """
+    from taskloom import workflows
+
+    print(workflows.report(path, texts=texts, transfer=transfer))
 
 
 def cache(
@@ -109,7 +115,7 @@ def _dry_run(config: RunConfig) -> None:
     for task in chosen.tasks:
         print(f"# {task.versioned}")
     for task_id in chosen.excluded_by_name:
-        print(f"{task_id} is named in data.tasks and left out by data.exclude or data.license_use.", file=sys.stderr)
+        print(workflows.left_out_by_name(task_id), file=sys.stderr)
 
 
 def _prepared_line(store: TaskStore, used: Mapping[str, int]) -> str:

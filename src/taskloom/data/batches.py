@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from taskloom.data.cuts import cut, cut_evenly
 from taskloom.data.hashing import key_of
 from taskloom.data.matrices import Matrix, matrices
-from taskloom.data.ragged import offsets_of, ragged
+from taskloom.data.ragged import ragged
 from taskloom.data.rows import CHOICE, CLASSES, SCORE, Drawn, Rows, Sequences, choose, read_rows, sequences_of
 from taskloom.data.store import SplitStore, TaskStore
 from taskloom.data.tokenizer import Tokenizer
@@ -87,7 +88,8 @@ class Batcher:
     """Cuts drawn examples into micro-batches; `stores` are the tasks in the order that `Drawn.task` counts.
 
     `max_choices` is for training: wrong choices beyond it are left out, others each epoch. In evaluation it is None and
-    all are there; a row whose choices exceed the budget is then a micro-batch of its own.
+    all are there; a row whose choices exceed the budget is then a micro-batch of its own. With `packed`, for a model
+    that computes no padding, only real tokens count, and micro-batches are of about equal size.
     """
 
     stores: Sequence[TaskStore]
@@ -98,6 +100,7 @@ class Batcher:
     min_micro_batches: int = 1
     max_choices: int | None = None
     seed: int = 0
+    packed: bool = False
 
     def micro_batches(self, drawn: Drawn) -> list[MicroBatch]:
         """Return the micro-batches of a step, shortest sequences first."""
@@ -141,6 +144,8 @@ class Batcher:
         return split
 
     def _cut(self, lengths: Array, sequences: Array, *, at_least: int) -> list[int]:
+        if self.packed:
+            return cut_evenly(lengths * sequences, budget=self.tokens_per_micro_batch, at_least=at_least)
         return cut(lengths, sequences, budget=self.tokens_per_micro_batch, at_least=at_least)
 
     @cached_property
@@ -220,40 +225,3 @@ def _part(
 
 PER_EXAMPLE = ("task", "kind", "label", "score", "weight", "row", "place")
 PER_WORD = ("word_position", "word_label", "word_index")
-
-START = 1 / 32
-"""What starting one more micro-batch costs, as a part of a full one: 256 tokens of 8192, as measured on two cores."""
-
-
-def cut(lengths: Array, sequences: Array, *, budget: int, at_least: int) -> list[int]:
-    """Return where to cut examples sorted by length, so that padded tokens and starts of parts cost the least.
-
-    A part has at most `budget` padded tokens, unless it is a single example. Where that gives fewer than `at_least`
-    parts, the budget is lowered, to parts of about equal size.
-    """
-    limit = min(budget, int((lengths * sequences).sum()) // at_least)
-    while True:
-        cuts = _cheapest_cuts(lengths, sequences, limit, start=budget * START)
-        if len(cuts) + 1 >= min(at_least, len(lengths)):
-            return cuts
-        limit //= 2  # a single long example took most of it
-
-
-def _cheapest_cuts(lengths: Array, sequences: Array, limit: int, *, start: float) -> list[int]:
-    """Return the best cuts by dynamic programming: the best end of the parts before decides each next part."""
-    ends = offsets_of(sequences)
-    cost = np.zeros(len(ends))
-    begin = np.zeros(len(ends), np.int64)
-    low = 0
-    for last, (length, end) in enumerate(zip(lengths.tolist(), ends[1:].tolist(), strict=True)):
-        while low < last and (end - ends[low]) * length > limit:
-            low += 1
-        padded = cost[low : last + 1] - length * ends[low : last + 1]
-        best = int(padded.argmin())
-        begin[last + 1] = low + best
-        cost[last + 1] = padded[best] + length * end + start
-    cuts: list[int] = []
-    place = len(lengths)
-    while place and (place := int(begin[place])):
-        cuts.append(place)
-    return cuts[::-1]

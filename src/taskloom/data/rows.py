@@ -17,7 +17,7 @@ from taskloom.data.hashing import hashed
 from taskloom.data.ragged import offsets_of, ragged
 from taskloom.data.store import SplitStore, TaskStore
 from taskloom.data.tokenizer import Tokenizer
-from taskloom.data.truncation import first_only, longest_first
+from taskloom.data.truncation import first_only, longest_first, second_only
 from taskloom.recipes.recipe import KINDS
 
 Array = NDArray[Any]
@@ -133,7 +133,8 @@ class Sequences:
 def sequences_of(rows: Rows, tokenizer: Tokenizer, *, max_length: int, chosen: tuple[Array, Array]) -> Sequences:
     """Return the sequences of rows, cut to `max_length`; `chosen` is the row and the choice of each.
 
-    A choice row loses only the beginning of its prompt; a choice without a prompt stands alone.
+    A choice row loses only the beginning of its prompt; a choice without a prompt stands alone. A row of options loses
+    only the end of its text.
     """
     row, choice = chosen
     starts, is_choice = offsets_of(rows.sizes)[:-1], rows.kind[row] == CHOICE
@@ -145,6 +146,8 @@ def sequences_of(rows: Rows, tokenizer: Tokenizer, *, max_length: int, chosen: t
     room = max_length - np.where(paired, tokenizer.pair.specials, tokenizer.single.specials)
     sizes = rows.sizes[first], np.where(paired, rows.sizes[second], 0)
     first_size, second_size = np.where(is_choice & ~lone, first_only(*sizes, room), longest_first(*sizes, room))
+    is_options = (rows.kind[row] == TAGS) & paired
+    first_size, second_size = np.where(is_options, second_only(*sizes, room), (first_size, second_size))
     dropped = np.where(is_choice & ~lone, sizes[0] - first_size, 0)
     return Sequences(row, choice, paired, starts[first] + dropped, first_size, starts[second], second_size)
 

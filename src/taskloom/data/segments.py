@@ -1,7 +1,7 @@
 """Canonical rows of one kind -> token segments and labels as flat arrays; a pure function of a table.
 
-A row's segments are its text (and pair), its prompt and choices, or its words; they hold no special tokens, but for
-the options of a one-pass row, each of which has a mark before it: they come first, so that only the text is cut. What
+A row's segments are its text (and pair), its prompt and choices, its words, or for a one-pass row its options and its
+text; they hold no special tokens, but for the mark before each option. What
 `max_length` never lets into a sequence is not kept: pairs are cut longest first, a prompt keeps its end, and words
 beyond the end have no token. On long documents that is most of the disk.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from taskloom.data.ragged import offsets_of, ragged
 from taskloom.data.tokenizer import Tokenizer
-from taskloom.data.truncation import longest_first
+from taskloom.data.truncation import longest_first, second_only
 
 Array = NDArray[Any]
 
@@ -57,29 +57,30 @@ def tokenized(table: pa.Table, kind: str, tokenizer: Tokenizer) -> Segments:
 
 
 def marked_options(texts: Sequence[str], options: Sequence[Sequence[str]], tokenizer: Tokenizer) -> Segments:
-    """Return one segment a row: each of its options behind a mark, then the text behind one.
+    """Return two segments a row: its options, each behind a mark, and its text.
 
-    The options stand for words, whose first token is the mark: what the encoder makes of it scores the option.
+    The options stand for words, whose first token is the mark and whose other tokens are the option's own.
     """
     places: dict[str, int] = {}
     option = np.array([places.setdefault(name, len(places)) for row in options for name in row], np.int64)
     counts = np.array([*map(len, options)], np.int64)
     names, name_ends = tokenizer.segments(list(places))
     tokens, text_ends = tokenizer.segments(texts)
-    ends = np.concatenate([name_ends, len(names) + text_ends[1:]])
-    segment = np.full(len(option) + len(texts), -1, np.int64)
-    is_text = np.cumsum(counts + 1) - 1
-    segment[is_text] = len(places) + np.arange(len(texts))
-    segment[segment < 0] = option
-    sizes = np.diff(ends)[segment]
-    starts = offsets_of(sizes + 1)[:-1]
-    joined = np.full(int((sizes + 1).sum()), tokenizer.mark, np.int64)
-    joined[ragged(starts + 1, sizes)] = np.concatenate([names, tokens])[ragged(ends[segment], sizes)]
-    row_sizes = np.add.reduceat(sizes + 1, is_text - counts) if len(texts) else counts
-    is_option = np.ones(len(segment), bool)
-    is_option[is_text] = False
-    begin = starts - np.repeat(starts[is_text - counts], counts + 1)
-    return Segments(joined, row_sizes, np.ones(len(texts), np.int64), begin[is_option], counts)
+    size = np.diff(name_ends)[option] + 1
+    begin = offsets_of(size)
+    first = offsets_of(counts)
+    marked = np.full(begin[-1], tokenizer.mark, np.int64)
+    marked[ragged(begin[:-1] + 1, size - 1)] = names[ragged(name_ends[option], size - 1)]
+    sizes = np.stack([np.diff(begin[first]), np.diff(text_ends)], axis=1)
+    both = np.concatenate([marked, tokens])
+    starts = np.stack([begin[first[:-1]], len(marked) + text_ends[:-1]], axis=1)
+    return Segments(
+        tokens=both[ragged(starts.ravel(), sizes.ravel())],
+        sizes=sizes.ravel(),
+        counts=np.full(len(texts), 2, np.int64),
+        word_starts=begin[:-1] - np.repeat(begin[first[:-1]], counts),
+        word_counts=counts,
+    )
 
 
 def _texts(table: pa.Table, kind: str) -> tuple[list[str], Array]:
@@ -111,7 +112,8 @@ def trimmed(segments: Segments, kind: str, tokenizer: Tokenizer, max_length: int
     else:
         paired = firsts[segments.counts == 2]
         both = segments.sizes[paired], segments.sizes[paired + 1]
-        kept[paired], kept[paired + 1] = longest_first(*both, max_length - tokenizer.pair.specials)
+        cut = second_only if kind == "token_classification" else longest_first
+        kept[paired], kept[paired + 1] = cut(*both, max_length - tokenizer.pair.specials)
     tokens = segments.tokens[ragged(starts, kept)]
     word_starts = np.where(segments.word_starts < alone, segments.word_starts, -1)
     return Segments(tokens, kept, segments.counts, word_starts, segments.word_counts)

@@ -1,8 +1,8 @@
 """From a recipe's source to raw rows: mirror folder, hub, own files or a built-in generator.
 
-Only this module and `modeling.encoder` may touch the network. Mirror and files are read with pyarrow and not through
-the `datasets` cache, which returns stale rows for a folder whose files changed. A mirror is addressed by (repository,
-config) alone; revisions do not matter there.
+Only this module, `data.hub` and `modeling.encoder` may touch the network. Mirror and files are read with pyarrow and
+not through the `datasets` cache, which returns stale rows for a folder whose files changed. A mirror is addressed by
+(repository, config) alone; revisions do not matter there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from taskloom.data.files import read_files
+from taskloom.data.hub import cache_only, can_reach_hub, is_offline_asked_for
 from taskloom.data.mirror import chosen_config, declared, has_config, read_mirror
 from taskloom.errors import SourceError
 from taskloom.recipes.facts import BUILTIN_ROWS
@@ -105,15 +107,20 @@ def read_hub(
     *,
     load: Callable[..., Any] | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    reachable: Callable[[], bool] = can_reach_hub,
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
-    """Download the wanted splits; network errors are tried again with growing waits, other errors are not."""
+    """Download the wanted splits; network errors are tried again with growing waits, other errors are not.
+
+    Where the hub cannot be reached at all, only what was downloaded before is looked for, and nothing waits.
+    """
     load = load or _load_dataset()
-    for attempt in range(RETRIES):
+    retries = RETRIES if reachable() else 1
+    for attempt in range(retries):
         try:
-            loaded = load(source.repo, revision=source.revision, **_which(source))
-            return _tables(loaded, wanted)
+            with nullcontext() if retries > 1 else cache_only():
+                return _tables(load(source.repo, revision=source.revision, **_which(source)), wanted)
         except OSError as error:  # what requests, httpx and huggingface_hub raise for a network that fails
-            if _offline() or attempt == RETRIES - 1:
+            if attempt == retries - 1:
                 raise _unreachable(source, error) from error
             sleep(FIRST_WAIT * 2**attempt)
         except (ValueError, RuntimeError) as error:
@@ -141,12 +148,8 @@ def _tables(loaded: Mapping[str, Any], wanted: tuple[str, ...]) -> tuple[dict[st
     return splits, features
 
 
-def _offline() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "").casefold() in ("1", "true", "yes", "on")
-
-
 def _unreachable(source: Hub, error: Exception) -> SourceError:
-    why = "HF_HUB_OFFLINE is set" if _offline() else f"the hub cannot be reached ({type(error).__name__})"
+    why = "HF_HUB_OFFLINE is set" if is_offline_asked_for() else f"the hub cannot be reached ({type(error).__name__})"
     config = f" ({source.config})" if source.config else ""
     return SourceError(
         f"Data set {source.repo}{config} is in no mirror folder and {why}. Set data.mirror or TASKLOOM_MIRROR to a "

@@ -26,3 +26,9 @@ def first_only(first: Array, second: Array, room: int | Array) -> tuple[Array, A
     """Return the lengths when only the first segment gives way; a second one longer than `room` is cut to it."""
     second = np.minimum(second, room)
     return np.minimum(first, room - second), second
+
+
+def second_only(first: Array, second: Array, room: int | Array) -> tuple[Array, Array]:
+    """Return the lengths when only the second segment gives way; a first one longer than `room` is cut to it."""
+    kept, first = first_only(second, first, room)
+    return first, kept

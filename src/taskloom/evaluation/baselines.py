@@ -4,11 +4,14 @@ classification and tags: the most frequent label of the training rows. multilabe
 micro-F1 on the training rows (always the most frequent labels; answering "nothing" would score 0 and flatter every
 model). regression: the training mean, whose correlation is undefined. multiple choice: the expected accuracy of a blind
 guess. Without a train split the evaluated rows themselves decide, which only makes the trivial answer stronger.
+
+Beside it stands chance, an answer drawn at random without a look at any row: it says what a metric gives for nothing.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,45 @@ Array = NDArray[Any]
 def chance_of_choice(offsets: Array) -> Metrics:
     """Return the expected accuracy of a blind guess: the mean of one over the number of choices, shape (rows + 1,)."""
     return Metrics({"accuracy": float(np.mean(1.0 / np.diff(offsets)))})
+
+
+GUESSED = 20_000
+"""Rows or words guessed in all for the mean of a metric that has no simple expectation; its error is below 0.005."""
+
+
+def random_answer(predictions: Predictions, generator: np.random.Generator) -> Predictions:
+    """Return `predictions` with every answer drawn evenly: a class, a tag, each label or not, a score of the range."""
+    rows, labels = len(predictions), len(predictions.labels)
+    scores: Array
+    if predictions.kind == "classification":
+        scores = np.eye(labels, dtype=np.float32)[generator.integers(0, labels, rows)]
+    elif predictions.kind == "multilabel":
+        scores = generator.integers(0, 2, (rows, labels)).astype(np.float32)
+    elif predictions.kind == "token_classification":
+        scores = generator.integers(0, labels, len(predictions.gold))
+    elif predictions.kind == "regression":
+        scores = generator.uniform(np.min(predictions.gold), np.max(predictions.gold), rows)
+    else:
+        scores = generator.random(len(predictions.scores), dtype=np.float32)
+    return dataclasses.replace(predictions, scores=scores)
+
+
+def guesses(predictions: Predictions, seed: int) -> Iterator[Predictions]:
+    """Yield random answers, about `GUESSED` rows or words in all, 50 times the rows at most."""
+    generator = np.random.default_rng(seed)
+    for _ in range(max(1, min(50, GUESSED // len(predictions.gold)))):
+        yield random_answer(predictions, generator)
+
+
+def expected_by_chance(predictions: Predictions) -> Metrics:
+    """Return the metrics of a random answer whose expectation is exact."""
+    if predictions.kind == "multiple_choice":
+        return chance_of_choice(predictions.word_offsets)
+    if predictions.kind == "regression":
+        return Metrics({"pearson": 0.0, "spearman": 0.0})
+    if predictions.kind == "multilabel":
+        return Metrics({})
+    return Metrics({"accuracy": 1 / len(predictions.labels)})
 
 
 def constant_answer(predictions: Predictions, train_gold: Array | None) -> Predictions:

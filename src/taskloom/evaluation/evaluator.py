@@ -20,10 +20,11 @@ from torch import Tensor
 from taskloom.data.batches import Batcher, MicroBatch, ragged
 from taskloom.data.store import SplitStore, TaskStore
 from taskloom.data.tokenizer import Tokenizer
-from taskloom.errors import DataError, ModelError, UnknownTaskError, did_you_mean
+from taskloom.errors import DataError, ModelError
 from taskloom.evaluation.baselines import most_frequent
 from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.report import TaskReport
+from taskloom.evaluation.routes import Route, own_route
 from taskloom.evaluation.scoring import score
 from taskloom.modeling.head_table import Head
 from taskloom.modeling.model import Model, scaled_scores
@@ -67,13 +68,13 @@ def evaluate_task(
     tokens_per_micro_batch: int = TOKENS_PER_MICRO_BATCH,
     use_task_embedding: bool = True,
     autocast: torch.dtype | None = None,
-    head: str | None = None,
+    head: str | Route | None = None,
     seed: int = 0,
 ) -> tuple[TaskReport, Predictions]:
     """Return the report of one task on one split, and every row's answer in the order of the split.
 
-    `head` is the trained task that answers, by default the task itself; its labels must be the store's. With `max_rows`
-    a random part of the rows is scored, chosen by `seed` and the task; the bootstrap is drawn from `seed` too.
+    `head` is the trained task or the route that answers, by default the task itself; its labels must be the store's.
+    With `max_rows` a random part of the rows is scored, chosen by `seed` and the task; `seed` draws the bootstrap, too.
     Raises DataError without rows, UnknownTaskError and ModelError when the model cannot answer this task.
     """
     if split not in store.splits:
@@ -111,17 +112,17 @@ def answer(
     split: str,
     *,
     how: Answering,
-    head: str,
+    head: str | Route,
     places: Array,
     unseen: int = NO_ANSWER,
 ) -> Predictions:
-    """Return the answers of `head` to the rows at `places` (ascending) of a split, in that order.
+    """Return the answers of `head` (a trained task, or a route) to the rows at `places` (ascending), in that order.
 
     Words without a sub-word or beyond the length get the tag `unseen`. The model must be in evaluation mode.
     """
-    place = place_of(model, head)
-    known = model.table.heads[place]
-    if known.kind != store.kind or known.labels != store.labels:
+    route = own_route(model.table, head) if isinstance(head, str) else head
+    place, known = route.place, route.head
+    if known.kind != store.kind or (route.labels or known.labels) != store.labels:
         raise ModelError(
             f"The model's head {known.task} is a {known.kind} with labels {', '.join(known.labels) or 'none'}; task "
             f"{store.task} is a {store.kind} with {', '.join(store.labels) or 'none'}. Name a head with these labels."
@@ -134,7 +135,7 @@ def answer(
         max_length=rows.max_length,
         tokens_per_micro_batch=how.tokens_per_micro_batch,
     )
-    collected = _Collected(rows, places, store.kind, len(store.labels), unseen)
+    collected = _Collected(rows, places, store.kind, route, unseen)
     for batch in batcher.whole_split(place, places):
         collected.add(batch, _logits(model, batch.to(how.device), known, how))
     scores = scaled_scores(collected.scores, known) if store.kind == "regression" else collected.probabilities()
@@ -156,22 +157,6 @@ def _logits(model: Model, batch: MicroBatch, head: Head, how: Answering) -> Tens
     with how.arithmetic():
         pooled, words = model.features(batch, use_task_embedding=how.use_task_embedding)
     return how.head_logits(model, words if head.kind == "token_classification" else pooled, head)
-
-
-def place_of(model: Model, head: str) -> int:
-    """Return the place of a trained task given by id or id@version; raises UnknownTaskError with the nearest ids."""
-    places = model.table.places
-    if head in places:
-        return places[head]
-    bare, _, version = head.partition("@")
-    if version and bare in places:
-        trained = model.table.heads[places[bare]].task
-        raise UnknownTaskError(f"The model was trained on {trained}, not on {head}. Type {bare!r} for what it knows.")
-    ids = [known.id for known in model.table.heads]
-    raise UnknownTaskError(
-        f"The model was not trained on {head!r}.{did_you_mean(bare, ids)} It answers {len(ids)} trained tasks; they "
-        "stand in its heads.json, and in tasks.md of its run."
-    )
 
 
 def chosen_places(rows: int, max_rows: int | None, *, seed: int, task: str) -> Array:
@@ -212,15 +197,15 @@ def softmax_by_row(logits: Array, offsets: Array) -> Array:
 class _Collected:
     """Outputs of length-sorted batches, put back in the order of the rows asked for."""
 
-    def __init__(self, rows: SplitStore, places: Array, kind: str, labels: int, unseen: int) -> None:
-        self.rows, self.places, self.kind = rows, places, kind
+    def __init__(self, rows: SplitStore, places: Array, kind: str, route: Route, unseen: int) -> None:
+        self.rows, self.places, self.kind, self.route = rows, places, kind, route
         self.position = np.full(len(rows), -1, dtype=np.int64)
         self.position[places] = np.arange(len(places))
         self.offsets = self._offsets()
         if kind == "token_classification":
             self.scores = np.full(self._size(), unseen, dtype=np.int64)
         elif kind in ("classification", "multilabel"):
-            self.scores = np.full((len(places), labels), np.nan, dtype=np.float32)
+            self.scores = np.full((len(places), len(route.labels)), np.nan, dtype=np.float32)
         else:
             self.scores = np.full(self._size(), np.nan, dtype=np.float32)
 
@@ -237,7 +222,7 @@ class _Collected:
             self.scores[at] = logits[:, 0].cpu().numpy()
         else:
             found = logits.softmax(1) if self.kind == "classification" else logits.sigmoid()
-            self.scores[at] = found.cpu().numpy()
+            self.scores[at] = self.route.of_labels(found.cpu().numpy())
 
     def probabilities(self) -> Array:
         """Return the scores; those of choices as probabilities within their row."""

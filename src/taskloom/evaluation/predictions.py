@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from taskloom.data.ragged import offsets_of, ragged
 from taskloom.errors import DataError
 
 Array = NDArray[Any]
@@ -89,18 +90,35 @@ def concatenate(parts: list[Predictions]) -> Predictions:
     return dataclasses.replace(first, row=row, gold=gold, scores=scores, offsets=offsets)
 
 
+def rows_at(predictions: Predictions, places: Array) -> Predictions:
+    """Return the rows at some places (rows,), in that order."""
+    offsets, gold, scores = None, predictions.gold, predictions.scores
+    if predictions.offsets is not None:
+        sizes = np.diff(predictions.offsets)[places]
+        offsets = offsets_of(sizes)
+        inside = ragged(predictions.offsets[places], sizes)
+        scores = scores[inside]
+        gold = gold[inside] if predictions.kind == "token_classification" else gold[places]
+    else:
+        gold, scores = gold[places], scores[places]
+    return dataclasses.replace(predictions, row=predictions.row[places], gold=gold, scores=scores, offsets=offsets)
+
+
 def predictions_file(folder: Path, task: str, split: str) -> Path:
     """Return the path of a task's predictions: "glue/rte@1" on validation -> glue%2Frte.validation.parquet."""
     return folder / f"{quote(task.partition('@')[0], safe='')}.{split}.parquet"
 
 
-def write_predictions(predictions: Predictions, folder: Path) -> Path:
-    """Write one Parquet file into `folder` and return its path; a file of that name is replaced at once."""
+def write_predictions(predictions: Predictions, folder: Path, *, key: str = "") -> Path:
+    """Write one Parquet file into `folder` and return its path; a file of that name is replaced at once.
+
+    `key` names what decided the answers; `kept_predictions` gives them back to who has the same key.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = predictions_file(folder, predictions.task, predictions.split)
     columns = {"row": pa.array(predictions.row, pa.int64()), "gold": _column(predictions, predictions.gold, gold=True)}
     columns["scores"] = _column(predictions, predictions.scores, gold=False)
-    about = {name: getattr(predictions, name) for name in ("task", "kind", "split", "labels")}
+    about = {name: getattr(predictions, name) for name in ("task", "kind", "split", "labels")} | {"key": key}
     table = pa.table(columns).replace_schema_metadata({"taskloom": json.dumps(about)})
     temporary = path.with_suffix(".part")
     pq.write_table(table, temporary)
@@ -129,6 +147,16 @@ def read_predictions(path: Path) -> Predictions:
         scores=scores.reshape(-1, len(labels)) if kind in ("classification", "multilabel") else scores,
         offsets=offsets if kind in ("multiple_choice", "token_classification") else None,
     )
+
+
+def kept_predictions(folder: Path, task: str, split: str, key: str) -> Predictions | None:
+    """Return the answers in a file of this key, or None when there is no file, a torn one, or another key's."""
+    path = predictions_file(folder, task, split)
+    try:
+        about = json.loads((pq.read_schema(path).metadata or {}).get(b"taskloom", b"{}"))
+        return read_predictions(path) if about.get("key") == key and about.get("task") == task else None
+    except (OSError, pa.ArrowInvalid):
+        return None
 
 
 def _column(predictions: Predictions, values: Array, *, gold: bool) -> pa.Array:

@@ -9,20 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskloom.evaluation import metrics
-from taskloom.evaluation.baselines import chance_of_choice, constant_answer
-from taskloom.evaluation.intervals import (
-    Interval,
-    bootstrap,
-    f1_statistic,
-    pearson_statistic,
-    share_statistic,
-    spearman_statistic,
-    wilson,
-)
+from taskloom.evaluation.baselines import chance_of_choice, constant_answer, expected_by_chance, guesses
+from taskloom.evaluation.intervals import Interval, bootstrap, wilson
 from taskloom.evaluation.metrics import Metrics
 from taskloom.evaluation.predictions import THRESHOLD, Predictions
 from taskloom.evaluation.report import TaskReport
-from taskloom.evaluation.spans import span_counts
+from taskloom.evaluation.statistics import statistic_of
 
 Array = NDArray[Any]
 
@@ -65,6 +57,18 @@ def score(
     )
 
 
+def chance(predictions: Predictions, *, threshold: float = THRESHOLD, seed: int = 0) -> Metrics:
+    """Return what answers drawn at random get: the exact expectation where it is known, else the mean of many draws."""
+    drawn = [compute(guess, threshold) for guess in guesses(predictions, seed)]
+    reasons = {name: reason for one in drawn for name, reason in one.reasons.items()}
+    values: dict[str, float | None] = {
+        name: None if name in reasons else float(np.mean([one.values[name] for one in drawn]))
+        for name in drawn[0].values
+    }
+    exact = {name: value for name, value in expected_by_chance(predictions).values.items() if name in values}
+    return Metrics(values | exact, {name: reason for name, reason in reasons.items() if name not in exact})
+
+
 def compute(predictions: Predictions, threshold: float = THRESHOLD) -> Metrics:
     """Return the metrics of the predictions' kind."""
     gold, answers = predictions.gold, predictions.answers(threshold)
@@ -79,24 +83,16 @@ def compute(predictions: Predictions, threshold: float = THRESHOLD) -> Metrics:
     return metrics.tag_metrics(gold, answers, predictions.word_offsets, predictions.labels)
 
 
-def intervals_of(predictions: Predictions, found: Metrics, *, threshold: float, seed: int) -> dict[str, Interval]:
+def intervals_of(
+    predictions: Predictions, found: Metrics, *, threshold: float = THRESHOLD, seed: int = 0
+) -> dict[str, Interval]:
     """Return the 95 % interval of the main metric, and of Spearman beside Pearson; those that exist."""
-    gold, answers = predictions.gold, predictions.answers(threshold)
     if predictions.kind in ("classification", "multiple_choice"):
-        return {"accuracy": wilson(int(np.sum(gold == answers)), len(gold))}
-    if predictions.kind == "multilabel":
-        statistics = {"micro_f1": f1_statistic(metrics.multilabel_counts(gold, answers))}
-    elif predictions.kind == "regression":
-        statistics = {"pearson": pearson_statistic(gold, answers), "spearman": spearman_statistic(gold, answers)}
-    elif "span_f1" in found.values:
-        statistics = {"span_f1": f1_statistic(span_counts(gold, answers, predictions.word_offsets, predictions.labels))}
-    else:
-        right = np.add.reduceat(np.append(gold == answers, 0), predictions.word_offsets[:-1])
-        sizes = np.diff(predictions.word_offsets)
-        statistics = {"accuracy": share_statistic(np.where(sizes > 0, right, 0), sizes)}
+        return {"accuracy": wilson(int(np.sum(predictions.gold == predictions.answers())), len(predictions))}
+    main = metrics.main_metric(predictions.kind, predictions.labels)
     drawn = {
-        name: bootstrap(statistic, len(predictions), seed=seed)
-        for name, statistic in statistics.items()
+        name: bootstrap(statistic_of(predictions, name, threshold=threshold), len(predictions), seed=seed)
+        for name in ((main, "spearman") if predictions.kind == "regression" else (main,))
         if found.values[name] is not None
     }
     return {name: interval for name, interval in drawn.items() if interval is not None}

@@ -35,22 +35,36 @@ def export_head(model_folder: Path, out: Path, *, task: str | None = None, with_
     stands at position 0 and nowhere else. Raises UnknownTaskError, or ModelError for a folder that is not empty or an
     architecture that has no class for this kind of head or computes it in another way.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ModelError(f"{out} is there and not empty. Give a new folder.")
+    check_new(out)
     model = Model.load(model_folder)
-    head = _head(model, task)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), quiet(), new_folder(out) as temporary:
-        inputs, first = _probe(model, head, model_folder)
-        expected = _own_outputs(model, head, inputs, with_task_embedding=with_task_embedding)
-        if with_task_embedding:
-            model.encoder.word_embeddings.weight[first] += _task_vector(model, head)
-        WRITERS[head.kind](model, head, temporary)
-        save_tokenizer(model_folder, temporary, max_length=int(read_record(model_folder)["max_length"]))
-        _check_parity(temporary, head, inputs, expected)
+    with new_folder(out) as temporary:
+        write_head(model, model_folder, temporary, find_head(model, task), with_task_embedding=with_task_embedding)
     return out
 
 
-def _head(model: Model, task: str | None) -> Head:
+def write_head(model: Model, source: Path, out: Path, head: Head, *, with_task_embedding: bool) -> float:
+    """Write a head of the model in the folder `source` into the folder `out`; returns by how much outputs differ.
+
+    The model given is used up: with the task embedding, its word embeddings are no longer what they were.
+    """
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), quiet():
+        inputs, first = _probe(model, head, source)
+        expected = _own_outputs(model, head, inputs, with_task_embedding=with_task_embedding)
+        if with_task_embedding:
+            model.encoder.word_embeddings.weight[first] += _task_vector(model, head)
+        WRITERS[head.kind](model, head, out)
+        save_tokenizer(source, out, max_length=int(read_record(source)["max_length"]))
+        return _check_parity(out, head, inputs, expected)
+
+
+def check_new(out: Path) -> None:
+    """Raise ModelError for a folder that has something in it."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ModelError(f"{out} is there and not empty. Give a new folder.")
+
+
+def find_head(model: Model, task: str | None) -> Head:
+    """Return the head of a task, the zero-shot head for None; raises UnknownTaskError, or ModelError without one."""
     if task is None:
         found = model.table.zero_shot()
         if found is None:
@@ -96,7 +110,7 @@ def _own_outputs(model: Model, head: Head, inputs: dict[str, Tensor], *, with_ta
     return torch.addmm(bias, units, weight.T)
 
 
-def _check_parity(folder: Path, head: Head, inputs: dict[str, Tensor], expected: Tensor) -> None:
+def _check_parity(folder: Path, head: Head, inputs: dict[str, Tensor], expected: Tensor) -> float:
     import transformers
 
     network = getattr(transformers, AUTO_CLASSES[head.kind]).from_pretrained(str(folder)).eval()
@@ -112,6 +126,7 @@ def _check_parity(folder: Path, head: Head, inputs: dict[str, Tensor], expected:
             f"{type(network).__name__} computes the head of {head.task} differently: outputs differ by "
             f"{difference:.2g}, at most {TOLERANCE} is allowed. It cannot hold this head; use taskloom.load_model."
         )
+    return difference
 
 
 def _scaled_rows(model: Model, head: Head) -> tuple[Tensor, Tensor]:

@@ -116,6 +116,27 @@ def read_rows(source: str | Path, *, format: str | None = None) -> Iterator[dict
         yield from _parsed(stream, format or ENDINGS.get(path.suffix.lower(), "lines"), str(path), separator)
 
 
+def text_of(row: Mapping[str, Any], number: int) -> str:
+    """Return the text of a row that was read; raises DataError for a row without one."""
+    text = row.get("text")
+    if not isinstance(text, str):
+        raise DataError(f"Row {number} has no 'text'; it has {', '.join(map(str, row))}. Rename the column to 'text'.")
+    return text
+
+
+def count_rows(source: str | Path, *, format: str | None = None) -> int | None:
+    """Return how many rows a file has, without taking them apart; None for standard input."""
+    path = Path(source)
+    if str(source) == "-" or not path.is_file():
+        return None
+    kind = format or ENDINGS.get(path.suffix.lower(), "lines")
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        if kind == "csv":
+            separator = "\t" if path.suffix.lower() == ".tsv" else ","
+            return max(0, sum(1 for row in csv.reader(stream, delimiter=separator) if row) - 1)
+        return sum(1 for line in stream if kind == "lines" or line.strip())
+
+
 def numbered(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield each result as a line of JSON with its row number added, in order."""
     for row, result in enumerate(results):

@@ -8,24 +8,21 @@ score depends a little on the others and their order; the order given is kept, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from taskloom.data.batches import cut
 from taskloom.data.label_options import MOST_OPTIONS
-from taskloom.data.matrices import matrices
-from taskloom.data.ragged import offsets_of
-from taskloom.data.rows import Sequences
-from taskloom.data.segments import Segments, marked_options
-from taskloom.errors import DataError, ModelError
-from taskloom.evaluation.evaluator import Answering
-from taskloom.modeling.head_table import Head
-from taskloom.modeling.model import Model
+from taskloom.data.ragged import offsets_of, ragged
+from taskloom.data.segments import marked_options
+from taskloom.data.truncation import second_only
+from taskloom.errors import DataError
+from taskloom.inference.label_sets import Asked
+from taskloom.inference.pieces import Logits, Pieces, Reading, Texts, joined, pieces_of
+from taskloom.inference.scorers import MarkScorer
 
 Array = NDArray[Any]
 SEQUENCES_AT_ONCE = 8192
@@ -34,89 +31,107 @@ LABEL_SHARE = 0.5
 """The most of a sequence that labels may take from the text; more labels go to further sequences."""
 
 
-def one_pass_head(model: Model) -> Head:
-    """Return the head that scores labels in one pass; raises ModelError when no such task was trained."""
-    head = model.table.one_pass()
-    if head is None:
-        raise ModelError(
-            'The model has no one-pass head. Train with `data.recast = ["one-pass"]`, or classify with pairs.'
-        )
-    return head
+@dataclass(frozen=True)
+class Groups:
+    """Labels that share a sequence: of each group the tokens (with marks) from `start` on, and its labels' marks.
 
-
-def label_logits(
-    model: Model, texts: Sequence[str], labels: Sequence[str], *, how: Answering, max_length: int
-) -> Array:
-    """Return how well each label fits each text: float32 (texts, labels), the log odds of fitting.
-
-    Raises ModelError without a one-pass head, DataError for a label that leaves no room for a text.
+    `tokens` are those of the texts and behind them those of the groups. The groups of text t are
+    `of_text[offsets[t] : offsets[t + 1]]`; texts with the same labels share them. Marks of group g stand at
+    `mark[first_mark[g] : first_mark[g + 1]]` within its tokens.
     """
-    head = one_pass_head(model)
-    groups = _groups(labels, how, max_length)
-    step = max(1, SEQUENCES_AT_ONCE // len(groups))
-    found = np.empty((len(texts), len(labels)), np.float32)
-    for start in range(0, len(texts), step):
-        some = texts[start : start + step]
-        asked = [(text, group) for text in some for group in groups]
-        rows = marked_options([text for text, _ in asked], [[labels[at] for at in group] for _, group in asked],
-                              how.tokenizer)  # fmt: skip
-        found[start : start + len(some)] = _scored(model, head, rows, how, max_length).reshape(len(some), -1)
-    return found
+
+    tokens: Array
+    start: Array
+    size: Array
+    of_text: Array
+    offsets: Array
+    mark: Array
+    first_mark: Array
 
 
-def _groups(labels: Sequence[str], how: Answering, max_length: int) -> list[range]:
+def option_logits(scorer: MarkScorer, texts: Texts, asked: Asked, *, reading: Reading) -> Logits:
+    """Return what one pass says of each label of each text, a group for each piece of a text: log odds of fitting.
+
+    Raises DataError for a label that leaves no room for a text.
+    """
+    groups = _groups(texts, asked, reading)
+    longest = (
+        np.maximum.reduceat(groups.size[groups.of_text], groups.offsets[:-1]) if len(asked.counts) else asked.counts
+    )
+    room = reading.max_length - reading.tokenizer.pair.specials - longest
+    pieces = pieces_of(texts, room, reading.long)
+    counts = np.diff(groups.offsets)[pieces.text]
+    group = groups.of_text[ragged(groups.offsets[pieces.text], counts)]
+    piece = np.repeat(np.arange(len(pieces.text)), counts)
+    found = [
+        _scored(
+            scorer,
+            pieces,
+            groups,
+            piece[start : start + SEQUENCES_AT_ONCE],
+            group[start : start + SEQUENCES_AT_ONCE],
+            reading,
+        )
+        for start in range(0, len(piece), SEQUENCES_AT_ONCE)
+    ]
+    odds = np.concatenate(found) if found else np.zeros(0, np.float32)
+    return Logits(odds, odds, pieces.text, np.diff(texts.offsets) > room)
+
+
+def _groups(texts: Texts, asked: Asked, reading: Reading) -> Groups:
+    sizes = np.diff(reading.tokenizer.segments(asked.said)[1]) + 1
+    room = int((reading.max_length - reading.tokenizer.pair.specials) * LABEL_SHARE)
+    groups: list[list[str]] = []
+    known: dict[bytes, range] = {}
+    of_text = []
+    for start, end in pairwise(asked.offsets.tolist()):
+        labels = asked.label[start:end]
+        key = labels.tobytes()
+        if key not in known:
+            parts = _parts(labels, sizes, asked, room)
+            known[key] = range(len(groups), len(groups) + len(parts))
+            groups += parts
+        of_text.append(known[key])
+    options = marked_options([""] * len(groups), groups, reading.tokenizer)
+    return Groups(
+        tokens=np.concatenate([texts.tokens, options.tokens]),
+        start=offsets_of(options.sizes)[:-1][::2] + len(texts.tokens),
+        size=options.sizes[::2],
+        of_text=np.array([group for several in of_text for group in several], np.int64),
+        offsets=offsets_of([len(several) for several in of_text]),
+        mark=options.word_starts,
+        first_mark=offsets_of(options.word_counts),
+    )
+
+
+def _parts(labels: Array, sizes: Array, asked: Asked, room: int) -> list[list[str]]:
     """Return neighboring labels that share a sequence: as few groups as fit, of about equal size."""
-    sizes = np.diff(how.tokenizer.segments(labels)[1]) + 1
-    room = int((max_length - how.tokenizer.single.specials) * LABEL_SHARE)
-    longest = int(sizes.argmax())
-    if sizes[longest] > room:
+    mine = sizes[labels]
+    longest = int(mine.argmax())
+    if mine[longest] > room:
         raise DataError(
-            f"Label {labels[longest][:60]!r} has {sizes[longest]} tokens; at most {room} leave room for a text. Give a "
-            "shorter one."
+            f"Label {asked.said[labels[longest]][:60]!r} has {mine[longest]} tokens; at most {room} leave room for a "
+            "text. Give a shorter one."
         )
     for count in range(-(-len(labels) // MOST_OPTIONS), len(labels) + 1):
         ends = [round(len(labels) * part / count) for part in range(count + 1)]
-        groups = [range(start, end) for start, end in pairwise(ends)]
-        if all(sizes[group.start : group.stop].sum() <= room for group in groups):
-            return groups
+        if all(mine[start:end].sum() <= room for start, end in pairwise(ends)):
+            return [[asked.said[label] for label in labels[start:end]] for start, end in pairwise(ends)]
     raise AssertionError("one label a group fits, as was checked")
 
 
-@torch.inference_mode()
-def _scored(model: Model, head: Head, rows: Segments, how: Answering, max_length: int) -> Array:
-    """Return the log odds of all options, flat, in the order of the rows."""
-    single = how.tokenizer.single
-    size = np.minimum(rows.sizes, max_length - single.specials)
-    order = np.argsort(size, kind="stable")
-    nothing = np.zeros(len(size), np.int64)
-    sequences = Sequences(
-        row=np.arange(len(size)), choice=nothing, paired=np.zeros(len(size), bool),
-        first_start=offsets_of(rows.sizes)[:-1], first_size=size, second_start=nothing, second_size=nothing,
-    ).take(order)  # fmt: skip
-    total = size[order] + single.specials
-    cuts = cut(total, np.ones_like(total), budget=how.tokens_per_micro_batch, at_least=1)
-    padded = matrices(rows.tokens, sequences, np.array([0, *cuts, len(order)]), how.tokenizer)
-    first_option = offsets_of(rows.word_counts)
-    found = np.empty(first_option[-1], np.float32)
-    for chosen, (ids, types, mask) in zip(np.split(order, cuts), padded, strict=True):
-        counts = rows.word_counts[chosen]
-        option = np.concatenate([np.arange(first_option[row], first_option[row + 1]) for row in chosen])
-        position = torch.from_numpy(rows.word_starts[option] + len(single.prefix)).to(how.device)
-        with how.arithmetic():
-            _, hidden = model.encoder(
-                torch.from_numpy(ids).to(how.device),
-                attention_mask=None if mask is None else torch.from_numpy(mask).to(how.device),
-                token_type_ids=None if types is None else torch.from_numpy(types).to(how.device),
-            )
-        owner = torch.from_numpy(np.repeat(np.arange(len(chosen)), counts)).to(how.device)
-        logits = how.head_logits(model, hidden[owner, position], head)
-        found[option] = (logits[:, 1] - logits[:, 0]).cpu().numpy()
+def _scored(scorer: MarkScorer, pieces: Pieces, groups: Groups, piece: Array, group: Array, reading: Reading) -> Array:
+    """Return the log odds of all labels of sequences of (piece, group), flat, in their order."""
+    counts = np.diff(groups.first_mark)[group]
+    place = offsets_of(counts)
+    found = np.empty(place[-1], np.float32)
+    first, second = second_only(
+        groups.size[group], pieces.size[piece], reading.max_length - reading.tokenizer.pair.specials
+    )
+    starts = groups.start[group], pieces.start[piece]
+    for chosen, matrix in joined(groups.tokens, starts, (first, second), reading):
+        some = counts[chosen]
+        position = groups.mark[ragged(groups.first_mark[group[chosen]], some)] + len(reading.tokenizer.pair.prefix)
+        owner = np.repeat(np.arange(len(chosen)), some)
+        found[ragged(place[chosen], some)] = scorer(*matrix, owner, position)
     return found
-
-
-def option_scores(logits: Array, *, multi_label: bool) -> Array:
-    """Return probabilities (texts, labels): each label by itself, or one of them right (softmax)."""
-    if multi_label:
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -80, 80))))
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))

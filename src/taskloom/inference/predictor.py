@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -11,30 +12,77 @@ import torch
 from numpy.typing import NDArray
 
 from taskloom.data.tokenizer import Tokenizer
-from taskloom.errors import DataError, ModelError
-from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer, place_of
+from taskloom.errors import DataError, ModelError, did_you_mean
+from taskloom.evaluation.calibration import scaled
+from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer
 from taskloom.evaluation.predictions import THRESHOLD, Predictions
-from taskloom.inference import zero_shot
+from taskloom.evaluation.routes import place_of
+from taskloom.inference.abstaining import abstained, check_abstaining
+from taskloom.inference.adapters import with_adapter
+from taskloom.inference.backends import PRECISIONS, check_backend, on_backend
+from taskloom.inference.classifying import Classifier, Question, Way
+from taskloom.inference.label_sets import TEMPLATE, label_sets, templates
+from taskloom.inference.opening import open_network
+from taskloom.inference.pieces import LONG, Long, Reading
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
+from taskloom.inference.scorers import MarkScorer, PairScorer, torch_scorers
 from taskloom.modeling import model as modeling
 from taskloom.modeling.encoder import choose_autocast, choose_device
 from taskloom.modeling.head_table import Head
 
 Array = NDArray[Any]
-PRECISIONS = ("auto", "fp32", "bf16")
 
 
 class Model:
     """An opened model; `load_model` makes it."""
 
-    def __init__(self, network: modeling.Model, how: Answering, *, max_length: int, folder: Path) -> None:
+    def __init__(
+        self,
+        network: modeling.Model,
+        how: Answering,
+        *,
+        max_length: int,
+        folder: Path,
+        temperatures: Mapping[str, float] | None = None,
+        backend: str = "torch",
+        precision: str = "",
+    ) -> None:
         self.network = network
+        self.temperatures = dict(temperatures or {})
         self.folder = folder
         self.max_length = max_length
+        self.backend = backend
+        self._precision = precision or ("bf16" if how.autocast else "fp32")
         self._how = how
+        self._elsewhere: dict[tuple[str, str], Model] = {}
+        self._kept: tuple[Any, PairScorer | None, MarkScorer | None] | None = None
 
     def __repr__(self) -> str:
         return f"Model({str(self.folder)!r}, tasks={len(self.heads)}, device={self.device.type!r})"
+
+    def on(self, backend: str, precision: str = "fp32") -> Model:
+        """Return the same model with its encoder on another runtime: "torch", "onnx" or "openvino"; on the CPU.
+
+        The graph is made once and kept in the cache. `precision` is fp32, bf16 (torch, openvino) or int8 (onnx).
+        Raises ModelError for what a runtime cannot do, or that is not installed.
+        """
+        if (backend, precision) == (self.backend, self.precision):
+            return self
+        if (backend, precision) not in self._elsewhere:
+            check_backend(backend, precision, self.device)
+            if self.backend != "torch":
+                raise ModelError(f"{self.folder} was opened on {self.backend}. Open it anew for {backend}.")
+            network, how = self.network, self._how
+            if backend == "torch":
+                how = dataclasses.replace(how, autocast=choose_autocast(precision, self.device))
+            else:
+                network = on_backend(network, self.folder, backend=backend, precision=precision)
+                how = dataclasses.replace(how, autocast=None)
+            self._elsewhere[backend, precision] = Model(
+                network, how, max_length=self.max_length, folder=self.folder, backend=backend, precision=precision,
+                temperatures=self.temperatures,
+            )  # fmt: skip
+        return self._elsewhere[backend, precision]
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -59,11 +107,17 @@ class Model:
 
     @property
     def precision(self) -> str:
-        """The arithmetic in use: "bf16" or "fp32"."""
-        return "bf16" if self._how.autocast else "fp32"
+        """The arithmetic in use: "fp32", "bf16" or "int8"."""
+        return self._precision
 
     def predict(
-        self, task: str, rows: Sequence[Any], *, threshold: float = THRESHOLD, use_task_embedding: bool = True
+        self,
+        task: str,
+        rows: Sequence[Any],
+        *,
+        threshold: float = THRESHOLD,
+        use_task_embedding: bool = True,
+        abstain_below: float | None = None,
     ) -> list[dict[str, Any]]:
         """Return the answers of a trained task (id or id@version) to `rows`, in order.
 
@@ -71,11 +125,17 @@ class Model:
         classification: {"label": name, "scores": {name: p}}; multilabel: {"labels": [names], "scores": {name: p}}, the
         labels with p of at least `threshold`; regression: {"score": x} in original units; multiple choice:
         {"label": position, "scores": [p, ...]}; tags: {"labels": [a tag a word]}.
+        With `abstain_below`, a probability, an answer that is less sure has None as its label (or labels) and
+        "abstained": True, the others False; the probabilities are then calibrated if the model was
+        (`taskloom evaluate --calibrate`). A multilabel row is as sure as its least sure label. ModelError for scores
+        and tags, which have no probabilities.
         Raises UnknownTaskError for a task it was not trained on, DataError for a row that does not fit.
         """
-        head = self.heads[place_of(self.network, task)]
+        head = self.heads[place_of(self.network.table, task)]
         if isinstance(rows, str):
             raise DataError(f"predict takes a list of rows, not one string. Type [{rows[:40]!r}].")
+        if abstain_below is not None:
+            check_abstaining(head, abstain_below)
         given = prepare_rows(list(rows), head, self._how.tokenizer, max_length=self.max_length)
         split = given.splits[SPLIT]
         if not len(split):
@@ -90,45 +150,79 @@ class Model:
             places=np.arange(len(split)),
             unseen=unseen,
         )
-        return _RESULTS[head.kind](answers, threshold)
+        if abstain_below is None:
+            return _RESULTS[head.kind](answers, threshold)
+        answers = self._calibrated(answers, head)
+        return abstained(_RESULTS[head.kind](answers, threshold), answers, abstain_below)
 
     @overload
     def classify(
-        self, texts: str, labels: Sequence[str] | str, *, multi_label: bool = ..., hypothesis_template: str = ...,
-        use_task_embedding: bool = ...,
+        self, texts: str, labels: Any, *, multi_label: bool = ...,
+        hypothesis_template: str | Sequence[str] = ..., use_task_embedding: bool = ..., way: Way = ...,
+        long: Long = ..., none_below: float | None = ..., backend: str | None = ...,
     ) -> dict[str, Any]: ...  # fmt: skip
 
     @overload
     def classify(
-        self, texts: list[str] | tuple[str, ...], labels: Sequence[str] | str, *, multi_label: bool = ...,
-        hypothesis_template: str = ..., use_task_embedding: bool = ...,
+        self, texts: list[str] | tuple[str, ...], labels: Any, *, multi_label: bool = ...,
+        hypothesis_template: str | Sequence[str] = ..., use_task_embedding: bool = ..., way: Way = ...,
+        long: Long = ..., none_below: float | None = ..., backend: str | None = ...,
     ) -> list[dict[str, Any]]: ...  # fmt: skip
 
     def classify(
         self,
         texts: str | list[str] | tuple[str, ...],
-        labels: Sequence[str] | str,
+        labels: Any,
         *,
         multi_label: bool = False,
-        hypothesis_template: str = zero_shot.TEMPLATE,
+        hypothesis_template: str | Sequence[str] = TEMPLATE,
         use_task_embedding: bool = False,
+        way: Way = "pairs",
+        long: Long = "truncate",
+        none_below: float | None = None,
+        backend: str | None = None,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Return {"sequence", "labels", "scores"} of each text, best label first; one string in, one dict out.
 
-        `labels` are any words, or one string of them separated by commas. With `multi_label` each label is judged by
-        itself. Same numbers as the Hugging Face zero-shot pipeline on the same folder. Raises ModelError when no
-        entailment task was trained, DataError for no labels or a template without a gap.
+        `labels` are any words, one string of them separated by commas, {name: description}, or a list of such with one
+        entry a text. With `multi_label` each label is judged by itself. Several templates are averaged. The default
+        way, pairs, gives the numbers of the Hugging Face zero-shot pipeline on the same folder; "one-pass" reads all
+        labels in one sequence, "both" averages the two, "auto" chooses by the number of labels. A text longer than the
+        model reads is cut, or with long="windows" read in pieces whose scores are averaged. With `none_below`, answers
+        have "label", which is None where "fits", the best label's probability by itself, is below it. With
+        `backend` the encoder runs elsewhere, as `on` says.
+        Raises ModelError without the head for the way, DataError for no labels or a template without a gap.
         """
-        found = zero_shot.classify(
-            self.network,
-            [texts] if isinstance(texts, str) else list(texts),
-            zero_shot.label_names(labels),
-            how=self._answering(use_task_embedding),
-            max_length=self.max_length,
-            multi_label=multi_label,
-            hypothesis_template=hypothesis_template,
+        given = [texts] if isinstance(texts, str) else list(texts)
+        question = Question(
+            way=way, templates=templates(hypothesis_template), multi_label=multi_label, none_below=none_below
         )
+        sets = label_sets(labels, len(given))
+        place = self if backend in (None, self.backend) else self.on(str(backend))
+        found, _ = place.classifier(use_task_embedding=use_task_embedding, long=long).answers(given, sets, question)
         return found[0] if isinstance(texts, str) else found
+
+    def _calibrated(self, answers: Predictions, head: Head) -> Predictions:
+        temperature = self.temperatures.get(head.key)
+        if temperature is None:
+            return answers
+        scores = scaled(answers.scores, temperature, kind=answers.kind, offsets=answers.offsets)
+        return dataclasses.replace(answers, scores=scores)
+
+    def classifier(self, *, use_task_embedding: bool = False, long: Long = "truncate") -> Classifier:
+        """Return what scores labels given on the spot, with the scorers of the heads that the model has."""
+        if long not in LONG:
+            raise DataError(f"Long texts can be read as {' or '.join(LONG)}, not {long!r}.{did_you_mean(long, LONG)}")
+        how = self._answering(use_task_embedding)
+        pairs, marks = self._scorers(how)
+        return Classifier(pairs, marks, Reading(tokenizer=how.tokenizer, max_length=self.max_length, long=long))
+
+    def _scorers(self, how: Answering) -> tuple[PairScorer | None, MarkScorer | None]:
+        """Return the scorers of the model's heads, kept as long as its weights do not change."""
+        key = (how.use_task_embedding, *((value.data_ptr(), value._version) for value in self.network.parameters()))
+        if self._kept is None or self._kept[0] != key:
+            self._kept = key, *torch_scorers(self.network, how)
+        return self._kept[1:]
 
     def _answering(self, use_task_embedding: bool) -> Answering:
         how = self._how
@@ -142,25 +236,40 @@ class Model:
 
 
 def load_model(
-    path: str | Path, *, device: str = "auto", precision: Literal["auto", "fp32", "bf16"] | str = "auto"
+    path: str | Path,
+    *,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16", "int8"] | str = "auto",
+    backend: Literal["auto", "torch", "onnx", "openvino"] | str = "auto",
+    adapter: str | Path | None = None,
 ) -> Model:
-    """Open a model folder, or the `model` folder of a run; raises ModelError when there is none.
+    """Open a model: a model folder or its run, an export, or a classifier in Hugging Face form.
 
     `device` is auto, cpu, cuda or mps. `precision` "auto" is bf16 on CUDA hardware that is fast at it, else fp32: bf16
-    moves probabilities by about 1e-3, and on a CPU the answers shall equal those of the exported folder.
+    moves probabilities by about 1e-3, and on a CPU the answers shall equal those of the exported folder. int8 runs on
+    the CPU. `backend` "auto" is torch where there are weights for it and int8 is not asked for; of the graphs of an
+    export the one that is there, openvino before onnx. `adapter` is the folder of a head that is added (see
+    `adapters`). Raises ModelError when there is no model, or it cannot be opened in this way.
     """
     if precision not in PRECISIONS:
-        raise ModelError(f"Precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
-    folder = _model_folder(Path(path))
+        raise ModelError(
+            f"Precision {precision!r} is not one of {', '.join(PRECISIONS)}.{did_you_mean(precision, PRECISIONS)}"
+        )
     place = choose_device(device)
-    network = modeling.Model.load(folder).to(place)
+    folder = _model_folder(Path(path))
+    opened = open_network(folder, backend=backend, precision=precision, device=place)
+    network = opened.network if adapter is None else with_adapter(opened.network, Path(adapter))
+    choice = "fp32" if precision == "auto" and place.type == "cpu" else precision
     how = Answering(
         tokenizer=Tokenizer.open(folder),
         device=place,
-        autocast=choose_autocast("fp32" if precision == "auto" and place.type == "cpu" else precision, place),
+        autocast=choose_autocast(choice, place) if opened.backend == "torch" else None,
         use_task_embedding=True,
     )
-    return Model(network, how, max_length=int(modeling.read_record(folder)["max_length"]), folder=folder)
+    return Model(
+        network.to(place), how, max_length=opened.max_length, folder=folder, backend=opened.backend,
+        precision=opened.precision, temperatures=opened.temperatures,
+    )  # fmt: skip
 
 
 def _model_folder(path: Path) -> Path:

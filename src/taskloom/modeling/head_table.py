@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -43,6 +43,19 @@ class Head:
         """Return the row of the label with this normalized name, or None."""
         found = [row for label, row in zip(self.labels, self.rows, strict=False) if normalize_label(label) == name]
         return found[0] if found else None
+
+    def with_labels(self, labels: Sequence[str]) -> Head | None:
+        """Return this head with its rows in the order of `labels`, or None when these are not the same names."""
+        if self.kind in ONE_ROW or tuple(labels) == self.labels:
+            return self
+        try:
+            asked = _row_names(self.task, self.kind, labels)
+        except ModelError:
+            return None
+        mine = dict(zip(row_names(self), self.rows, strict=True))
+        if mine.keys() != set(asked):
+            return None
+        return replace(self, labels=tuple(labels), rows=tuple(mine[name] for name in asked))
 
     def nli_names(self) -> tuple[str, ...] | None:
         """Return the labels of entailment in the order of Hugging Face pipelines if these are the head's, else None."""

@@ -29,6 +29,7 @@ from taskloom.modeling.encoder import Encoder, quiet
 from taskloom.modeling.head_table import Head, HeadTable
 from taskloom.modeling.heads import Routing, example_losses, linear, route
 from taskloom.modeling.rows import gather_rows
+from taskloom.modeling.token_layout import Layout, layout_of
 
 VERSION = 1
 HEADS_JSON = "heads.json"
@@ -40,10 +41,11 @@ INITIAL_DEVIATION = 0.02
 
 @dataclass(frozen=True)
 class Prepared:
-    """A micro-batch with its routing, made ahead of the step."""
+    """A micro-batch with its routing and, for an encoder that takes it, its layout; made ahead of the step."""
 
     batch: MicroBatch
     routing: Routing
+    layout: Layout | None = None
 
     def to(self, device: torch.device) -> Prepared:
         """Return the same on `device`."""
@@ -107,13 +109,13 @@ class Model(nn.Module):
 
     def prepare(self, batch: MicroBatch) -> Prepared:
         """Return a micro-batch with its routing; runs on the CPU, ahead of the step, in any thread."""
-        return Prepared(batch, route(batch, self.table))
+        return Prepared(batch, route(batch, self.table), layout_of(batch) if self.encoder.packs else None)
 
     def forward(self, prepared: Prepared, *, use_task_embedding: bool = True) -> Output:
         """Return the losses of a micro-batch; in training, dropout and the drop of task embeddings use torch's RNG."""
         batch, routing = prepared.batch, prepared.routing
         vectors = self._task_vectors(batch, routing) if use_task_embedding else None
-        pooled, words = self._features(batch, vectors)
+        pooled, words = self._features(batch, vectors, prepared.layout)
         weight, bias = gather_rows(self.head_weight, routing.rows), gather_rows(self.head_bias, routing.rows)
         sequence_logits, word_logits = linear(pooled, weight, bias), linear(words, weight, bias)
         losses = example_losses(sequence_logits, word_logits, batch, routing, label_smoothing=self.label_smoothing)
@@ -125,14 +127,19 @@ class Model(nn.Module):
 
         For prediction: the task embedding is used whole or left out, never dropped at random.
         """
-        return self._features(batch, self.task_embedding[batch.task] if use_task_embedding else None)
+        layout = layout_of(batch) if self.encoder.packs else None
+        return self._features(batch, self.task_embedding[batch.task] if use_task_embedding else None, layout)
 
-    def _features(self, batch: MicroBatch, vectors: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _features(self, batch: MicroBatch, vectors: Tensor | None, layout: Layout | None) -> tuple[Tensor, Tensor]:
+        types = batch.token_type_ids
+        first = None if vectors is None else functional.embedding(batch.sequence_example, vectors)
+        if layout is not None:
+            return self.encoder.forward_packed(batch.input_ids, layout, token_type_ids=types, first_vector=first)
         pooled, hidden = self.encoder(
             batch.input_ids,
             attention_mask=batch.attention_mask,
-            token_type_ids=batch.token_type_ids,
-            first_vector=None if vectors is None else functional.embedding(batch.sequence_example, vectors),
+            token_type_ids=types,
+            first_vector=first,
             first_only=len(batch.word_sequence) == 0,
         )
         return pooled, hidden[batch.word_sequence, batch.word_position]
@@ -172,17 +179,21 @@ class Model(nn.Module):
         max_length: int,
         encoder_name: str,
         files: Mapping[str, str] | None = None,
+        training: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the model folder: encoder in Hugging Face form, heads, tokenizer, and `files` (name -> text).
 
+        `training` is what heads.json records of the tasks trained and held out, see `lineage`.
+
         It appears whole or not at all: written beside its place, then renamed; a folder that is there is replaced.
         """
+        assert self.encoder.pooling == "own", "an exported head reads the architecture's own pooler"
         with new_folder(folder) as temporary, quiet():
             self._save_encoder(temporary)
             save_tokenizer(tokenizer_folder, temporary, max_length=max_length)
             weights = {name: value.detach().cpu().contiguous() for name, value in self._own_parameters().items()}
             save_file(weights, temporary / HEADS_WEIGHTS)
-            record = self._record(max_length, encoder_name)
+            record = self._record(max_length, encoder_name) | ({} if training is None else {"training": training})
             (temporary / HEADS_JSON).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
             for name, text in (files or {}).items():
                 (temporary / name).write_text(text, encoding="utf-8")
@@ -320,6 +331,7 @@ def save_tokenizer(source: Path, folder: Path, *, max_length: int) -> None:
 
 
 def scaled_scores(logits: np.ndarray[Any, Any], head: Head) -> np.ndarray[Any, Any]:
-    """Return regression outputs (units,) in the task's own units, clipped to its scale."""
-    assert head.low is not None and head.high is not None
+    """Return regression outputs (units,) in the task's own units, clipped to its scale; as they are without one."""
+    if head.low is None or head.high is None:
+        return logits
     return np.clip(head.low + logits * (head.high - head.low), head.low, head.high)

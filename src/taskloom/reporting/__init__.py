@@ -1,1 +1,1 @@
-"""What a run tells people: the list of its tasks, the model card and the citations. Pure: values in, text out."""
+"""What a run tells people: its tasks, model card, citations and report. Only `material` and `texts` read files."""

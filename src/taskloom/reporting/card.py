@@ -1,19 +1,19 @@
 """README.md of a run and its model: what it was trained on, how well it does, how to use it, what it cannot do.
 
-The header says `license: other`, because a model trained on many data sets inherits many licenses and no tool can pick
-one; the card counts them and names the non-commercial ones, and leaves the decision to a person.
+The header is `hub_metadata`, its license the rule of `licenses`; the card says what that rests on, counts the uses and
+names the non-commercial tasks. Whether and how the model may be used stays the decision of a person.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import PurePath
+from collections.abc import Mapping, Sequence
 
 from taskloom.evaluation.report import RunReport
 from taskloom.evaluation.table import markdown, number
-from taskloom.recipes.recipe import Hub
+from taskloom.recipes.facts import bibliography
+from taskloom.reporting.hub_metadata import header, license_of
+from taskloom.reporting.licenses import OTHER
 from taskloom.reporting.task_list import TrainedTask
 
 TABLE_ROWS = 40
@@ -21,55 +21,39 @@ TABLE_ROWS = 40
 NAMED = 10
 
 
-def model_card(trained: Sequence[TrainedTask], report: RunReport, *, zero_shot: str | None, max_length: int) -> str:
+def model_card(
+    trained: Sequence[TrainedTask],
+    report: RunReport,
+    *,
+    zero_shot: str | None,
+    max_length: int,
+    left_out_rows: Mapping[str, int] | None = None,
+) -> str:
     """Return the model card in Markdown with a YAML header.
 
     `zero_shot` is the task whose head `classify` uses (id@version), or None; `max_length` counts tokens of an input.
+    `left_out_rows` are the train rows by task that were left out since they stand in evaluated rows; None: not looked.
     """
     parts = [
-        _header(trained, report, zero_shot),
+        header(trained, report, zero_shot),
         f"# {report.run}",
         _intro(trained, report),
         "## Scores",
         _scores(report),
         "## Use",
         _use(trained, report, zero_shot),
+        "## Training",
+        _training(report),
         "## Training data and licenses",
         _licenses(trained),
+        "## Overlap of training and evaluation",
+        _overlap(left_out_rows),
         "## Limits",
-        _limits(zero_shot, max_length),
+        _limits(report, zero_shot, max_length),
+        "## Citation",
+        _citation(trained),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _header(trained: Sequence[TrainedTask], report: RunReport, zero_shot: str | None) -> str:
-    repos = sorted({one.task.source.repo for one in trained if isinstance(one.task.source, Hub)})
-    kinds = {one.task.kind.name.replace("_", "-") for one in trained}
-    tags = ["taskloom", "multi-task", *sorted(kinds)]
-    lines = [
-        "library_name: transformers",
-        f"pipeline_tag: {'zero-shot-classification' if zero_shot else 'text-classification'}",
-        "license: other",
-        "license_name: see-tasks-md",
-        "license_link: tasks.md",
-        *_yaml_list("language", sorted({one.task.language for one in trained})),
-        *_yaml_list("tags", tags),
-        *_yaml_list("datasets", repos),
-        *([f"base_model: {json.dumps(report.encoder)}"] if _is_hub_id(report.encoder) else []),
-    ]
-    return "\n".join(["---", *lines, "---"])
-
-
-def _yaml_list(key: str, values: Sequence[str]) -> list[str]:
-    """A JSON string is a YAML string, so names with colons or a leading "no" stay what they are."""
-    return [f"{key}:", *(f"- {json.dumps(value)}" for value in values)] if values else []
-
-
-def _is_hub_id(encoder: str) -> bool:
-    parts = encoder.split("/")
-    return (
-        len(parts) == 2 and all(parts) and parts[0] not in (".", "..", "runs") and not PurePath(encoder).is_absolute()
-    )
 
 
 def _intro(trained: Sequence[TrainedTask], report: RunReport) -> str:
@@ -124,12 +108,71 @@ def _code(lines: Sequence[str]) -> str:
     return "\n".join(["```python", *lines, "```"])
 
 
+def _training(report: RunReport) -> str:
+    """Return the figures of training as a list; what a run does not have is left out."""
+    figures = report.training
+    seconds, memory = figures.get("seconds"), figures.get("peak_memory_bytes")
+    examples = f", {figures['examples']:,} examples" if "examples" in figures else ""
+    told = [
+        f"{report.step:,} steps{examples}",
+        f"{seconds:,.0f} seconds, {figures.get('examples_per_second', 0):,} examples a second" if seconds else "",
+        f"{figures['precision']} on {figures['device']}" if {"precision", "device"} <= figures.keys() else "",
+        f"at most {memory / 1e9:.1f} GB of memory" if memory else "",
+        ", ".join(f"{name} {version}" for name, version in report.libraries.items()),
+        f"fingerprint of the rows {report.data_fingerprint}" if report.data_fingerprint else "",
+    ]
+    return "\n".join(f"- {line}" for line in told if line)
+
+
+def _rule(trained: Sequence[TrainedTask]) -> str:
+    """Say which license the header names and why."""
+    found = license_of(trained)
+    if found.header != OTHER:
+        return f"The header names the strictest license of the data, `{found.header}`: it has every condition of all."
+    stated = f"the strictest license that is stated is `{found.stated}`" if found.stated else "no one license has all"
+    unknown = (
+        f"{found.unknown} of {len(trained)} tasks state no license, or terms of their own; " if found.unknown else ""
+    )
+    return f"The header says `other`: {unknown}{stated}."
+
+
+def _overlap(left_out_rows: Mapping[str, int] | None) -> str:
+    if left_out_rows is None:
+        return (
+            "Training rows were not held against evaluation rows. `taskloom overlap` does that, and a run with "
+            "`data.drop_overlap` leaves out what it finds."
+        )
+    found = {task: rows for task, rows in left_out_rows.items() if rows}
+    told = (
+        "Training rows that stand in a validation or test row of this run, word for word or nearly so (Jaccard "
+        "similarity of 0.8 over words and pairs of words), were looked for. Paraphrases and translations are not "
+        "found, nor what the encoder itself was trained on before."
+    )
+    if not found:
+        return f"{told} None was found."
+    most = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+    named = ", ".join(f"{task} {rows:,}" for task, rows in most[:NAMED])
+    more = f" and {len(most) - NAMED} more tasks" if len(most) > NAMED else ""
+    tasks = "1 task" if len(found) == 1 else f"{len(found)} tasks"
+    return f"{told} Left out of training: {sum(found.values()):,} rows of {tasks}: {named}{more}."
+
+
+def _citation(trained: Sequence[TrainedTask]) -> str:
+    """Return what to cite: the entries themselves where they are few."""
+    keys = sorted({one.task.citation for one in trained if one.task.citation})
+    known = bibliography()
+    told = f"The data sets ask for {len(keys)} works to be cited; `citations.bib` has them, with the tasks of each."
+    entries = "\n\n".join(known[key] for key in keys if key in known)
+    return f"{told}\n\n```bibtex\n{entries}\n```" if entries and len(keys) <= NAMED else told
+
+
 def _licenses(trained: Sequence[TrainedTask]) -> str:
     uses = Counter(one.task.license_use for one in trained)
     counted = ", ".join(f"{count} {use}" for use, count in sorted(uses.items()))
     told = [
+        _rule(trained),
         f"Use of the tasks' data by license: {counted or 'no tasks'}. The model's weights come from all of them; "
-        "whether and how the model may be used is for its publisher to decide, per task, from `tasks.md`."
+        "whether and how the model may be used is for its publisher to decide, per task, from `tasks.md`.",
     ]
     for use in ("non-commercial", "unspecified"):
         names = sorted(one.task.id for one in trained if one.task.license_use == use)
@@ -139,12 +182,14 @@ def _licenses(trained: Sequence[TrainedTask]) -> str:
     return "\n\n".join(told)
 
 
-def _limits(zero_shot: str | None, max_length: int) -> str:
+def _limits(report: RunReport, zero_shot: str | None, max_length: int) -> str:
     limits = [
         f"Inputs beyond {max_length} tokens are cut: pairs longest first, a choice row's prompt at its beginning, "
         "zero-shot premises at their end.",
         "Scores are of held-out rows of the same data sets; other texts may be harder, and some labels are wrong.",
-        "Probabilities are the model's own and are not calibrated.",
+        "Probabilities are the model's own; `results.json` has the temperatures fitted afterwards."
+        if report.calibration
+        else "Probabilities are the model's own and are not calibrated.",
         "The model repeats biases of its training texts; do not let it decide about people.",
     ]
     if zero_shot:

@@ -18,6 +18,7 @@ from taskloom.recipes.recipe import Builtin, Hub, Source, Task
 SHOWN_LABELS = 8
 COLUMNS = (
     "task", "kind", "source", "license", "use", "train rows", "labels", "metric", "score", "95 % interval", "majority",
+    "TF-IDF",
 )  # fmt: skip
 
 
@@ -98,14 +99,15 @@ def _cells(one: TrainedTask, report: RunReport) -> tuple[str, ...]:
     return tuple(_escaped(cell) for cell in (*about, label_names(one.labels), *_scores(task.versioned, report)))
 
 
-def _scores(task: str, report: RunReport) -> tuple[str, str, str, str]:
+def _scores(task: str, report: RunReport) -> tuple[str, ...]:
     splits = report.tasks.get(task)
     if not splits:
-        return ("not evaluated", "-", "-", "-")
+        return ("not evaluated", "-", "-", "-", "-")
     found = representative(splits)
     interval = found.interval.get(found.main)
     bounds = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
-    return (found.main, number(found.score), bounds, number(found.majority.get(found.main)))
+    baselines = (number(found.baseline(name)) for name in ("majority", "tfidf"))
+    return (found.main, number(found.score), bounds, *baselines)
 
 
 def _escaped(cell: str) -> str:

@@ -30,13 +30,14 @@ from taskloom.training.signals import stop_requested
 class Events:
     """What happens beside the arithmetic; `evaluate` and `save` are called when their step has come.
 
-    `evaluate` returns whether training should end early.
+    `evaluate` returns whether training should end early, and None when it was asked to stop before it was done: it is
+    told how to find out, and `save` is told that it has to be made up for.
     """
 
     log: Callable[[dict[str, Any]], None]
     warn: Callable[[str], None]
-    save: Callable[[int], None]
-    evaluate: Callable[[int], bool]
+    save: Callable[[int, bool], None]
+    evaluate: Callable[[int, Callable[[], int]], bool | None]
     describe: Callable[[StepBatch, int, int], str]
     """(batch, micro-batch, example) -> "task, row", for the message about a non-finite loss."""
 
@@ -78,12 +79,14 @@ def fit(
             if fault:
                 tell(fault, batch, sums, loss=loss, norm=norm, compute=compute, events=events, health=health)
             stop = stop if compute.ranks.world > 1 else first_of(asked)  # alone, a signal during the log counts too
-            done = step == steps
+            done, is_due = step == steps, False
             if settings.evaluate_every and step % settings.evaluate_every == 0 and not done:
-                done = events.evaluate(step)
+                found = None if stop else events.evaluate(step, lambda: first_of(asked))
+                done, is_due = bool(found), found is None
+                stop = stop if compute.ranks.world > 1 else first_of(asked)
                 model.train()
             if done or stop or (settings.save_every and step % settings.save_every == 0):
-                events.save(step)
+                events.save(step, is_due)
             if done:
                 return
             if stop:

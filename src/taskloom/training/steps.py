@@ -39,6 +39,7 @@ class StepSource:
             min_micro_batches=config.training.min_micro_batches,
             max_choices=config.training.max_choices,
             seed=config.seed,
+            packed=model.encoder.packs,
         )
         balanced = config.training.class_weights == "balanced"
         self.class_weights = balanced_weights(plan, model.table) if balanced else None

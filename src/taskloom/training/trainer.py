@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from taskloom.config import RunConfig
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
-from taskloom.evaluation.evaluator import evaluate_task
-from taskloom.evaluation.predictions import Predictions, write_predictions
+from taskloom.evaluation.engine import Engine, Job, fingerprint, scored_splits
+from taskloom.evaluation.evaluator import Answering, evaluate_task
 from taskloom.evaluation.report import TaskReport, summarize
+from taskloom.evaluation.routes import own_route
 from taskloom.modeling.encoder import choose_autocast, choose_device, resolve_encoder, set_threads
 from taskloom.modeling.model import Model
 from taskloom.progress import Bar, Progress
@@ -26,7 +27,7 @@ from taskloom.training.checkpoint import (
     save_checkpoint,
     step_name,
 )
-from taskloom.training.gradients import Computation, Totals, precision_context
+from taskloom.training.gradients import Computation, Totals
 from taskloom.training.health import Health
 from taskloom.training.loop import Events, fit, rehearse
 from taskloom.training.optimizer import Optimizer, layers_of
@@ -36,6 +37,10 @@ from taskloom.training.run_folder import RunFolder
 from taskloom.training.steps import StepSource
 from taskloom.training.trackers import Tracker, flat, open_trackers
 from taskloom.training.watch import TELL_EVERY, Best, Speed, family_means, peak_memory
+
+
+class EvaluationStopped(Exception):
+    """An evaluation was asked to stop before it was done."""
 
 
 @dataclass
@@ -57,6 +62,8 @@ class Trainer:
     step: int = 0
     speed: Speed = field(default_factory=Speed)
     recent: list[dict[str, float]] = field(default_factory=list)
+    evaluation_is_due: bool = False
+    """Whether the run was stopped before the evaluation of its last step was done."""
 
     @property
     def stopped_early(self) -> bool:
@@ -65,6 +72,9 @@ class Trainer:
 
     def train(self) -> None:
         """Run the steps that are left; the state after the last one is saved."""
+        if self.evaluation_is_due:
+            self._evaluate_on_the_way(self.step)
+            self.evaluation_is_due = False
         if self.step < self.plan.steps and not self.stopped_early:
             source = StepSource(self.plan, self.model, self.tokenizer, self.config)
             rehearse(self.model, source.longest(), compute=self.compute)
@@ -89,22 +99,34 @@ class Trainer:
             tracker.close()
 
     def evaluate(
-        self, *, max_rows: int | None = None, title: str = "evaluating", keep: bool = False
+        self,
+        *,
+        max_rows: int | None = None,
+        title: str = "evaluating",
+        keep: bool = False,
+        stopping: Callable[[], int] = int,
     ) -> dict[str, dict[str, TaskReport]]:
-        """Score every trained task on its validation split, else on test; `keep` writes per-row predictions.
+        """Score every trained task on its validation split, else on test.
 
-        Each process scores some of the tasks, whole, so that no number depends on how many there are.
+        `keep` is the last pass: all rows, per-row answers kept, baselines and scores without task embedding beside; it
+        goes on where a killed one was. Each process scores some of the tasks, whole, so that no number depends on how
+        many there are. Raises EvaluationStopped when `stopping` says so between two tasks; several processes wait for
+        each other and do not stop.
         """
         ranks, mine = self.compute.ranks, {}
         self.model.eval()
+        engine = self.engine() if keep else None
         with self.progress.bar(title, len(self.plan.tasks)) as bar:
             for number, (task, store) in enumerate(zip(self.plan.tasks, self.plan.stores, strict=True)):
-                splits = scored_splits(task, store)[:1] if ranks.mine(number) else []
-                for split in splits:
-                    report, predictions = self._score(task, store, split, max_rows)
+                if ranks.world == 1 and stopping():
+                    raise EvaluationStopped
+                for split in scored_splits(task, store.splits) if ranks.mine(number) else []:
+                    if engine is None:
+                        report = self._score(task, store, split, max_rows)
+                    else:
+                        route = own_route(self.model.table, task.versioned)
+                        report = engine.evaluate(Job(task, store, split, route, self.plan.left_out.get(task.id)))
                     mine[task.versioned] = {split: report.model_dump(mode="json")}
-                    if keep:
-                        write_predictions(predictions, self.run.predictions)
                 bar.advance(note=task.id)
         found = {name: splits for part in ranks.gather(mine) for name, splits in part.items()}
         return {
@@ -115,19 +137,34 @@ class Trainer:
             if task.versioned in found
         }
 
-    def _score(self, task: Task, store: TaskStore, split: str, max_rows: int | None) -> tuple[TaskReport, Predictions]:
-        with precision_context(self.compute.device, self.compute.autocast):
-            return evaluate_task(
-                self.model,
-                store,
-                split,
-                task=task,
-                tokenizer=self.tokenizer,
-                max_rows=max_rows,
-                tokens_per_micro_batch=self.config.training.tokens_per_micro_batch,
-                device=self.compute.device,
-                seed=self.config.seed,
-            )
+    def engine(self) -> Engine:
+        """Return what scores all rows of a task with the model as it is now."""
+        settings = self.config.evaluation
+        how = Answering(
+            tokenizer=self.tokenizer,
+            device=self.compute.device,
+            tokens_per_micro_batch=self.config.training.tokens_per_micro_batch,
+            autocast=self.compute.autocast,
+        )
+        return Engine(
+            model=self.model, model_key=fingerprint(self.model), how=how, folder=self.run.predictions,
+            both=settings.without_embedding, baselines=settings.baselines, seed=self.config.seed,
+        )  # fmt: skip
+
+    def _score(self, task: Task, store: TaskStore, split: str, max_rows: int | None) -> TaskReport:
+        report, _ = evaluate_task(
+            self.model,
+            store,
+            split,
+            task=task,
+            tokenizer=self.tokenizer,
+            max_rows=max_rows,
+            tokens_per_micro_batch=self.config.training.tokens_per_micro_batch,
+            device=self.compute.device,
+            autocast=self.compute.autocast,
+            seed=self.config.seed,
+        )
+        return report
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over the state of a checkpoint."""
@@ -137,6 +174,7 @@ class Trainer:
             setattr(self.totals, name, value)
         self.health.restore(checkpoint.values["health"])
         self.best = Best(**checkpoint.values["best"])
+        self.evaluation_is_due = checkpoint.values.get("evaluation_is_due", False)
         self.step = checkpoint.step
 
     def training_figures(self) -> dict[str, Any]:
@@ -175,7 +213,7 @@ class Trainer:
         for tracker in self.trackers:
             tracker.log(entry["step"], flat(entry))
 
-    def _save(self, step: int) -> None:
+    def _save(self, step: int, evaluation_is_due: bool) -> None:
         if self.compute.ranks.writes:
             values = {"totals": dataclasses.asdict(self.totals), "health": self.health.state()}
             save_checkpoint(
@@ -183,20 +221,24 @@ class Trainer:
                 step=step,
                 weights=self.model.state_dict(),
                 optimizer=self.optimizer.state_tensors(),
-                values=values | {"best": dataclasses.asdict(self.best)},
+                values=values | {"best": dataclasses.asdict(self.best), "evaluation_is_due": evaluation_is_due},
             )
             kept = self.config.training.keep_checkpoints
             remove_old(self.run.checkpoints, keep=kept)
             remove_old(self.run.best, keep=kept + 1)  # each kept checkpoint finds the best of its own time
         self.compute.ranks.wait()
 
-    def _evaluate_on_the_way(self, step: int) -> bool:
+    def _evaluate_on_the_way(self, step: int, stopping: Callable[[], int] = int) -> bool | None:
         with self.optimizer.settled():
-            return self._evaluate_some(step)
+            return self._evaluate_some(step, stopping)
 
-    def _evaluate_some(self, step: int) -> bool:
-        """Score a sample of each task; returns whether training should end early."""
-        summary = summarize(self.evaluate(max_rows=self.config.evaluation.max_rows, title=f"evaluating, step {step}"))
+    def _evaluate_some(self, step: int, stopping: Callable[[], int] = int) -> bool | None:
+        """Score a sample of each task; returns whether training should end early, None if it was stopped itself."""
+        title, most = f"evaluating, step {step}", self.config.evaluation.max_rows
+        try:
+            summary = summarize(self.evaluate(max_rows=most, title=title, stopping=stopping))
+        except EvaluationStopped:
+            return None
         means = {kind: part.mean_score for kind, part in summary.by_kind.items()}
         self._track({"step": step, "mean_score": summary.mean_score, "mean_majority": summary.mean_majority,
                      "evaluation": means})  # fmt: skip
@@ -253,9 +295,3 @@ def start_trainer(
             step=trainer.step,
         )  # fmt: skip
     return trainer
-
-
-def scored_splits(task: Task, store: TaskStore) -> list[str]:
-    """Return the labelled splits of a task that are not trained on, the one that stands for it first."""
-    order = ("test", "validation") if task.role == "evaluation" else ("validation", "test")
-    return [split for split in order if split in store.splits]

@@ -21,6 +21,15 @@ STARTER = (
 )  # fmt: skip
 """A dozen small and well-known tasks of all five kinds, for a first run on real data."""
 
+HELD_OUT = (
+    "ag_news", "trec", "tweet_eval/emotion", "emo/emo2019", "banking77", "financial_phrasebank/sentences_allagree",
+    "poem_sentiment", "amazon_polarity/amazon_polarity", "ethos/binary", "pragmeval/verifiability/single_input",
+    "conj_nli", "glue/rte", "glue/mrpc", "super_glue/copa", "openbookqa", "wnut_17/wnut_17", "twitter_pos/ritter",
+    "google_wellformed_query",
+)  # fmt: skip
+"""The development set of transfer: topics, emotion, intent, sentiment and reviews, hate, verifiability, inference,
+paraphrase, multiple choice, tagging and a score. docs/transfer.md says why these."""
+
 
 @cache
 def catalog() -> tuple[Task, ...]:
@@ -42,7 +51,8 @@ def collections_of(task: Task) -> tuple[str, ...]:
     if isinstance(task.source, Builtin):
         return ("procedural", "all")
     main = "tasksource-420" if task.id in tasksource_420() else "extra"
-    return (main, "starter", "all") if task.id in STARTER else (main, "all")
+    lists = {"starter": STARTER, "held-out": HELD_OUT}
+    return (main, *(name for name, ids in lists.items() if task.id in ids), "all")
 
 
-COLLECTIONS = ("tasksource-420", "starter", "procedural", "extra", "all")
+COLLECTIONS = ("tasksource-420", "starter", "held-out", "procedural", "extra", "all")

@@ -1,0 +1,146 @@
+"""Zero-shot speed beside the Hugging Face pipeline: the same weights, the same texts, in one run by turns.
+
+TASKLOOM_MIRROR=DIR python benchmarks/zero_shot.py MODEL [--texts 100] [--labels 10] [--repeats 3] [--peer-texts 100]
+
+MODEL is a run or model folder with an entailment head; the pipeline opens the very same folder. Texts are banking77's,
+other ones each repeat, so that nothing can be remembered; labels are its class names. Rates are pairs a second, medians
+over repeats, and the ratios are of these medians. `--peer-texts` shortens the pipeline's part: its rate does not depend
+on how many texts it gets. Decisions are compared with those of fp32 on texts whose two best labels differ by more than
+MARGIN. `--one-pass` measures texts a second of one pass and of pairs at several numbers of labels instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+MARGIN = 0.01
+LABELS = (2, 10, 77, 150)
+
+
+def banking(texts: int, repeats: int) -> Iterator[list[str]]:
+    """Yield as many lists of texts, no text twice."""
+    from taskloom.recipes.select import get_task
+    from taskloom.workflows import rows_of
+
+    splits = rows_of(get_task("banking77")).splits
+    every = list(dict.fromkeys(text for name in ("test", "train") for text in splits[name]["text"].to_pylist()))
+    if texts * repeats > len(every):
+        raise SystemExit(f"There are {len(every)} texts; {repeats} times {texts} are more.")
+    for start in range(0, texts * repeats, texts):
+        yield every[start : start + texts]
+
+
+def names(task: str, count: int) -> list[str]:
+    """Return the first label names of a task, as words."""
+    from taskloom.recipes.select import get_task
+    from taskloom.workflows import rows_of
+
+    return [label.replace("_", " ") for label in rows_of(get_task(task)).labels[:count]]
+
+
+def timed(answer: Callable[[], Any]) -> tuple[float, Any]:
+    """Return seconds and what was answered."""
+    start = time.perf_counter()
+    found = answer()
+    return time.perf_counter() - start, found
+
+
+def beside_the_pipeline(given: argparse.Namespace) -> dict[str, Any]:
+    """Return rates of both, and how often bf16 decides as fp32 does."""
+    import torch
+    from transformers import pipeline
+
+    from taskloom import load_model
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    labels = names("banking77", given.labels)
+    half, full = (load_model(given.model, device="cpu", precision=precision) for precision in ("bf16", "fp32"))
+    peer = pipeline("zero-shot-classification", str(full.folder), device="cpu")
+    warm = ["How do I top up my card?", "It is lost."]
+    ways: dict[str, Callable[[list[str]], Any]] = {
+        "pipeline": lambda texts: peer(texts[: given.peer_texts], labels),
+        "pipeline, batches of 32": lambda texts: peer(texts[: given.peer_texts], labels, batch_size=32),
+        "fp32": lambda texts: full.classify(texts, labels),
+        "bf16": lambda texts: half.classify(texts, labels),
+    }
+    for answer in ways.values():
+        answer(warm)
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    same = clear = every = 0
+    widest = 0.0
+    for texts in banking(given.texts, given.repeats):
+        found = {}
+        for name, answer in ways.items():
+            count = min(given.peer_texts, len(texts)) if name.startswith("pipeline") else len(texts)
+            seconds, found[name] = timed(lambda answer=answer, texts=texts: answer(texts))
+            rates[name].append(count * len(labels) / seconds)
+        widest = max(widest, *(_difference(*pair) for pair in zip(found["pipeline"], found["fp32"], strict=False)))
+        for one, other in zip(found["fp32"], found["bf16"], strict=True):
+            every += 1
+            if one["scores"][0] - one["scores"][1] > MARGIN:
+                clear += 1
+                same += one["labels"][0] == other["labels"][0]
+    medians = {name: statistics.median(several) for name, several in rates.items()}
+    return {
+        "texts": given.texts, "labels": len(labels), "repeats": given.repeats,
+        "pairs_per_second": {name: round(value, 1) for name, value in medians.items()},
+        "of_each_repeat": {name: [round(value, 1) for value in several] for name, several in rates.items()},
+        "bf16_to_pipeline": round(medians["bf16"] / medians["pipeline"], 2),
+        "bf16_to_batched": round(medians["bf16"] / medians["pipeline, batches of 32"], 2),
+        "fp32_to_batched": round(medians["fp32"] / medians["pipeline, batches of 32"], 2),
+        "largest_difference_to_pipeline": round(widest, 6),
+        "same_decision": round(same / clear, 4) if clear else None, "clear_texts": clear, "all_texts": every,
+    }  # fmt: skip
+
+
+def _difference(one: dict[str, Any], other: dict[str, Any]) -> float:
+    mine, others = (dict(zip(each["labels"], each["scores"], strict=True)) for each in (one, other))
+    return max(abs(mine[name] - others[name]) for name in mine)
+
+
+def one_pass(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield texts a second of both ways at each number of labels, by turns."""
+    import torch
+
+    from taskloom import load_model
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    model = load_model(given.model, device="cpu", precision="bf16")
+    every = [*names("banking77", 77), *names("clinc_oos/small", 150)]
+    for count in LABELS:
+        labels = list(dict.fromkeys(every))[:count]
+        rates: dict[str, list[float]] = {"pairs": [], "one-pass": []}
+        for way in rates:
+            model.classify(["How do I top up my card?"], labels, way=way)
+        for texts in banking(given.texts, given.repeats):
+            for way, several in rates.items():
+                some = texts[: max(10, 4000 // count)] if way == "pairs" else texts
+                seconds, _ = timed(lambda some=some, way=way, labels=labels: model.classify(some, labels, way=way))
+                several.append(len(some) / seconds)
+        medians = {way: round(statistics.median(several), 1) for way, several in rates.items()}
+        yield {"labels": count, "texts_per_second": medians, "ratio": round(medians["one-pass"] / medians["pairs"], 2)}
+
+
+def main() -> None:
+    """Print a line of JSON for each measurement."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--texts", type=int, default=100)
+    parser.add_argument("--labels", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peer-texts", type=int, default=100)
+    parser.add_argument("--one-pass", action="store_true")
+    given = parser.parse_args()
+    for line in one_pass(given) if given.one_pass else [beside_the_pipeline(given)]:
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""One head, ready to leave: as a Hugging Face folder, as ONNX or OpenVINO graphs, or as an adapter.
+
+Every form is compared with the model before it appears: logits to 1e-4; int8, whose logits differ, by its decisions on
+rows that it was not made from. The folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taskloom.data.tokenizer import Tokenizer
+from taskloom.errors import ModelError, did_you_mean
+from taskloom.inference import tracing
+from taskloom.inference.adapters import write_adapter
+from taskloom.inference.check_rows import CheckRows
+from taskloom.inference.export import AUTO_CLASSES, check_new, find_head, write_head
+from taskloom.inference.folders import write_record
+from taskloom.inference.graph_networks import over_head_graph
+from taskloom.inference.graphs import FILES, FORMATS, open_graph, package
+from taskloom.inference.parity import TOLERANCE, agreement, largest_difference
+from taskloom.inference.quantizing import Recorder, quantize
+from taskloom.modeling.head_table import Head
+from taskloom.modeling.model import Model, new_folder, pipeline_order, read_record
+from taskloom.recipes.labels import normalize_label
+from taskloom.reporting.head_card import head_card, license_text
+
+FORMS = ("hf", *FORMATS, "adapter")
+LEAST_AGREEMENT = 0.98
+PAGES = ("tasks.md", "citations.bib")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is to be written: the form, the task (None: the zero-shot head), and how.
+
+    `rows` gives the rows for int8, for the head found and the model's tokenizer.
+    """
+
+    form: str = "hf"
+    task: str | None = None
+    with_task_embedding: bool = False
+    int8: bool = False
+    force: bool = False
+    rows: Callable[[Head, Tokenizer, int], CheckRows] | None = None
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise ModelError(f"Format {self.form!r} is not one of {', '.join(FORMS)}.{did_you_mean(self.form, FORMS)}")
+        if self.int8 and self.form not in FORMATS:
+            raise ModelError(f"--int8 is for {' and '.join(FORMATS)}; a folder of format {self.form} has no int8.")
+        if self.form == "adapter" and self.with_task_embedding:
+            raise ModelError("An adapter always has the task embedding in it. Leave --with-task-embedding out.")
+
+
+def export(folder: Path, out: Path, wanted: Wanted) -> list[str]:
+    """Write a head of the model in `folder` to the new folder `out`; returns what the checks found, a line each.
+
+    Raises ModelError for a folder that is not empty, a package that is missing, or a form that gives other numbers:
+    logits beyond 1e-4, or, unless forced, int8 with less than 98 % of the decisions.
+    """
+    check_new(out)
+    for name in {"onnx": ("onnxruntime",), "openvino": ("openvino",)}.get(wanted.form, ()):
+        package(name)
+    if wanted.int8:
+        package("onnx" if wanted.form == "onnx" else "nncf")
+    model = Model.load(folder)
+    head = find_head(model, wanted.task)
+    if wanted.form == "adapter":
+        write_adapter(model, head, out, record=read_record(folder))
+        size = sum(path.stat().st_size for path in out.iterdir())
+        return [f"adapter of {head.task}: {size:,} bytes; opens with load_model(ENCODER, adapter={str(out)!r})"]
+    with new_folder(out) as temporary:
+        difference = write_head(
+            Model.load(folder), folder, temporary, head, with_task_embedding=wanted.with_task_embedding
+        )
+        told = [f"hf: logits differ by at most {difference:.1e}, {TOLERANCE:g} is allowed"]
+        if wanted.form != "hf":
+            told = _write_graphs(folder, temporary, model, head, wanted)
+        _write_pages(folder, temporary, head, wanted.form, told, out.name)
+    return told
+
+
+def exported_labels(head: Head) -> tuple[str, ...]:
+    """Return the labels of an exported head in the order of its logits."""
+    return pipeline_order(head)[0] if head.kind == "classification" else head.labels
+
+
+def _write_pages(folder: Path, out: Path, head: Head, form: str, told: list[str], name: str) -> None:
+    labels = exported_labels(head)
+    write_record(out, head, labels, max_length=int(read_record(folder)["max_length"]))
+    own = folder / "README.md"
+    card = own.read_text(encoding="utf-8") if own.is_file() else ""
+    page = head_card(head, labels, card=card, form=form, figures=told, folder=name)
+    (out / "README.md").write_text(page, encoding="utf-8")
+    (out / "LICENSE").write_text(license_text(card), encoding="utf-8")
+    for page in PAGES:
+        if (folder / page).is_file():
+            shutil.copy(folder / page, out / page)
+
+
+def _write_graphs(folder: Path, out: Path, model: Model, head: Head, wanted: Wanted) -> list[str]:
+    """Turn the weights of a Hugging Face folder into graphs; returns what the checks found."""
+    traced = out / FILES["onnx", "fp32"]
+    tracing.write_head_graph(_network(out, head), head.kind, traced)
+    path = out / FILES[wanted.form, "fp32"]
+    if wanted.form == "openvino":
+        tracing.write_openvino(traced, path)
+        shutil.rmtree(traced.parent)
+    for weights in out.glob("*.safetensors"):
+        weights.unlink()
+    told = [_parity(folder, path, model, head, wanted)]
+    return [*told, *_write_int8(folder, out, model, head, wanted)] if wanted.int8 else told
+
+
+def _network(folder: Path, head: Head) -> Any:
+    import transformers
+
+    from taskloom.modeling.encoder import quiet
+
+    with quiet():
+        return getattr(transformers, AUTO_CLASSES[head.kind]).from_pretrained(str(folder)).eval()
+
+
+def _parity(folder: Path, path: Path, model: Model, head: Head, wanted: Wanted) -> str:
+    graph = over_head_graph(open_graph(path), in_exported_order(head))
+    difference = largest_difference(
+        model, graph, (head, graph.table.heads[0]), Tokenizer.open(folder),
+        max_length=int(read_record(folder)["max_length"]), own_vector=wanted.with_task_embedding,
+    )  # fmt: skip
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"The {wanted.form} graph of {head.task} differs from the model by {difference:.2g}; at most {TOLERANCE} "
+            "is allowed. It is not written; take another format."
+        )
+    return f"{wanted.form} fp32: logits differ by at most {difference:.1e}, {TOLERANCE:g} is allowed; {_size(path)}"
+
+
+def _write_int8(folder: Path, out: Path, model: Model, head: Head, wanted: Wanted) -> list[str]:
+    if wanted.rows is None:
+        raise ModelError("int8 is made from and checked on rows. Name a task or a file with --calibrate.")
+    tokenizer = Tokenizer.open(folder)
+    rows = wanted.rows(head, tokenizer, int(read_record(folder)["max_length"]))
+    head = with_labels(head, rows.store.labels)
+    exported = in_exported_order(head)
+    recorder = Recorder(open_graph(out / FILES[wanted.form, "fp32"]))
+    rows.ask(over_head_graph(recorder, exported), exported, tokenizer, vector=False, calibrate=True)
+    path = out / FILES[wanted.form, "int8"]
+    quantize(wanted.form, out / FILES[wanted.form, "fp32"], path, recorder.seen)
+    before = rows.ask(over_head_graph(recorder.graph, exported), exported, tokenizer, vector=False)
+    after = rows.ask(over_head_graph(open_graph(path), exported), exported, tokenizer, vector=False)
+    scale = None if head.low is None or head.high is None else head.high - head.low
+    found = agreement(before, after, scale=scale, labeled=rows.labeled)
+    if found.sure_share < LEAST_AGREEMENT and not wanted.force:
+        raise ModelError(
+            f"int8 of {head.task}: {found.line()}; at least {LEAST_AGREEMENT:.0%} is asked for. Calibrate with rows "
+            "that are more like those it will read, take another format, or write it anyway with --force."
+        )
+    return [f"{wanted.form} int8: {found.line()}; {_size(path)}"]
+
+
+def in_exported_order(head: Head) -> Head:
+    """Return the head with the places of its labels among the exported logits as its rows."""
+    names = [normalize_label(label) for label in exported_labels(head)]
+    if head.kind != "classification":
+        return dataclasses.replace(head, rows=tuple(range(len(head.rows))))
+    order = [normalize_label(label) for label in head.labels]
+    rows = tuple(range(len(names))) if head.nli_names() is None else tuple(map(names.index, order))
+    return dataclasses.replace(head, rows=rows)
+
+
+def with_labels(head: Head, labels: tuple[str, ...]) -> Head:
+    """Return a head with its labels in the order of a task that has the same ones, else the head as it is."""
+    mine, theirs = ([normalize_label(label) for label in names] for names in (head.labels, labels))
+    if head.labels == labels or sorted(mine) != sorted(theirs) or len(set(mine)) < len(mine):
+        return head
+    return dataclasses.replace(head, labels=labels, rows=tuple(head.rows[mine.index(name)] for name in theirs))
+
+
+def _size(path: Path) -> str:
+    beside = path.with_suffix(".bin")
+    return f"{(path.stat().st_size + (beside.stat().st_size if beside.is_file() else 0)) / 1e6:.1f} MB"

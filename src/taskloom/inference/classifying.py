@@ -1,0 +1,132 @@
+"""Labels given on the spot, whichever way they are scored: the answers as users get them.
+
+Ways: `pairs` asks one label at a time (`zero_shot`), `one-pass` all labels in one sequence (`one_pass`), `both`
+averages the two, and `auto` takes pairs for few labels and one pass for many, where the model has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskloom.errors import DataError, ModelError, did_you_mean
+from taskloom.inference.label_sets import TEMPLATE, Asked, LabelSet, ask
+from taskloom.inference.one_pass import option_logits
+from taskloom.inference.pieces import Logits, Reading, Texts, averaged
+from taskloom.inference.scorers import MarkScorer, PairScorer
+from taskloom.inference.zero_shot import pair_logits
+
+Array = NDArray[Any]
+Way = Literal["pairs", "one-pass", "both", "auto"]
+WAYS = ("pairs", "one-pass", "both", "auto")
+MANY_LABELS = 8
+"""Labels of a text from which `auto` reads them in one pass."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """How labels are asked: the way, the templates of pairs, whether each label is judged by itself, and the least
+    probability of the best label, taken by itself, below which none of them is the answer."""
+
+    way: Way = "pairs"
+    templates: tuple[str, ...] = (TEMPLATE,)
+    multi_label: bool = False
+    none_below: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.way not in WAYS:
+            raise DataError(f"Way {self.way!r} is not one of {', '.join(WAYS)}.{did_you_mean(str(self.way), WAYS)}")
+        if self.none_below is not None and not 0 <= self.none_below <= 1:
+            raise DataError(f"none_below is {self.none_below}. Give a probability, for example 0.5.")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Flat over the labels of all texts (labels of text t: offsets[t] : offsets[t + 1]): `score` as asked, and `own`,
+    the probability of a label by itself. `long` (texts,) tells which texts were cut or read in windows."""
+
+    score: Array
+    own: Array
+    offsets: Array
+    long: Array
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """What can score labels, and how texts are read; a scorer is None where the model lacks the head for its way."""
+
+    pairs: PairScorer | None
+    marks: MarkScorer | None
+    reading: Reading
+
+    def score(self, texts: Sequence[str], sets: Sequence[LabelSet], question: Question) -> Scores:
+        """Return the scores of each text's own labels, all sets of the same way.
+
+        Raises ModelError when the model cannot be asked in this way, DataError for labels or texts that cannot be read.
+        """
+        wrong = next((number for number, text in enumerate(texts) if not isinstance(text, str)), None)
+        if wrong is not None:
+            raise DataError(f"Text {wrong} is {texts[wrong]!r:.60}. Give a string, or a list of strings.")
+        asked = ask(sets)
+        read = Texts(*self.reading.tokenizer.segments(texts))
+        found = [self._logits(way, read, asked, question) for way in self.ways(question.way, asked)]
+        each = [averaged(logits, asked, multi_label=question.multi_label) for logits in found]
+        score, own = (np.mean([pair[part] for pair in each], axis=0) for part in (0, 1))
+        return Scores(score, own, asked.offsets, np.any([logits.long for logits in found], axis=0))
+
+    def answers(
+        self, texts: Sequence[str], sets: Sequence[LabelSet], question: Question
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Return {"sequence", "labels", "scores"} of each text, best label first, and how many texts were long.
+
+        With `none_below` there are also "fits", the probability of the best label by itself, and "label": that label,
+        or None where `fits` is below the bound. Raises what `score` raises.
+        """
+        if not texts:
+            return [], 0
+        scores = self.score(texts, sets, question)
+        results = [
+            _result(text, labels.names, scores.score[start:end], scores.own[start:end], question)
+            for text, labels, start, end in zip(texts, sets, scores.offsets, scores.offsets[1:], strict=False)
+        ]
+        return results, int(scores.long.sum())
+
+    def ways(self, way: Way, asked: Asked) -> tuple[str, ...]:
+        """Return the ways in which labels are scored, more than one where they are averaged."""
+        if way == "both":
+            return ("pairs", "one-pass")
+        if way == "auto":
+            many = self.marks is not None and asked.counts.mean() >= MANY_LABELS
+            return ("one-pass",) if many or self.pairs is None else ("pairs",)
+        return (way,)
+
+    def _logits(self, way: str, texts: Texts, asked: Asked, question: Question) -> Logits:
+        if way == "pairs":
+            if self.pairs is None:
+                raise ModelError(NO_PAIRS)
+            return pair_logits(self.pairs, texts, asked, templates=question.templates, reading=self.reading)
+        if self.marks is None:
+            raise ModelError(NO_MARKS)
+        return option_logits(self.marks, texts, asked, reading=self.reading)
+
+
+NO_PAIRS = (
+    "The model has no entailment head, so it cannot classify with labels given on the spot. Train with a task of "
+    "family:nli (for example glue/mnli), or use predict with one of its trained tasks."
+)
+NO_MARKS = (
+    'The model has no one-pass head. Train with `data.recast = ["one-pass"]`, or classify with pairs (way="pairs").'
+)
+
+
+def _result(text: str, names: Sequence[str], scores: Array, own: Array, question: Question) -> dict[str, Any]:
+    order = np.argsort(-scores, kind="stable")
+    result = {"sequence": text, "labels": [names[at] for at in order], "scores": scores[order].tolist()}
+    if question.none_below is None:
+        return result
+    fits = float(own[order[0]])
+    return result | {"label": names[order[0]] if fits >= question.none_below else None, "fits": fits}

@@ -1,0 +1,61 @@
+"""The pages of a fine-tuned model's folder: the card of a run, with a section on what the model came from and how.
+
+Everything in that section is in results.json too, under `training`, from which it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from taskloom.evaluation.across import mean_interval
+from taskloom.evaluation.report import RunReport
+from taskloom.evaluation.table import number
+from taskloom.reporting.card import model_card
+from taskloom.reporting.task_list import TrainedTask, citations, task_list
+
+SEED_COLUMNS = ("seed", "train rows", "validation rows", "validation", "step", "head", "scored on", "score", "")
+
+
+def pages(trained: TrainedTask, report: RunReport, *, max_length: int) -> dict[str, str]:
+    """Return the files of a fine-tuned model's folder by name."""
+    card = model_card([trained], report, zero_shot=None, max_length=max_length)
+    card = card.replace(f"runs/{report.run}/model", f"runs/{report.run}")  # a model folder, not a run with one in it
+    return {
+        "README.md": f"{card}\n{origin_section(report.training)}",
+        "tasks.md": task_list([trained], report),
+        "citations.bib": citations([trained.task]),
+        "results.json": report.model_dump_json(indent=1) + "\n",
+    }
+
+
+def origin_section(training: Mapping[str, Any]) -> str:
+    """Return the section of the card: start, rows, settings, and a line for each seed."""
+    known = training["start_tasks"]
+    start = f"Fine-tuned from `{training['start']}`"
+    start += f", a taskloom model of {known} tasks" if known else ", an encoder that was no taskloom model"
+    shots = training["shots"]
+    rows = "all train rows" if shots is None else f"{shots} train rows a class (in all, for kinds without classes)"
+    settings = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in training["settings"].items())
+    lines = [
+        "## Where it comes from",
+        f"{start}, with {rows}; {settings}. The step is the best of several by validation score; this folder has the "
+        f"weights of seed {training['kept_seed']}, the best by that score.",
+        "\n".join("| " + " | ".join(cells) + " |" for cells in _seed_rows(training["seeds"])),
+    ]
+    scores = [one["score"] for one in training["seeds"] if one["score"] is not None]
+    if len(scores) > 1:
+        mean, low, high = mean_interval(scores)
+        lines.append(f"Mean over {len(scores)} seeds {mean:.3f}, 95 % interval over seeds {low:.3f} to {high:.3f}.")
+    return "\n\n".join(lines) + "\n"
+
+
+def _seed_rows(seeds: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [SEED_COLUMNS, tuple("---" for _ in SEED_COLUMNS)]
+    for one in seeds:
+        note = "these rows also chose the step" if one["chosen_on"] else ""
+        rows.append((
+            str(one["seed"]), str(one["train_rows"]), str(one["validation_rows"]), number(one["validation_score"]),
+            f"{one['step']} of {one['steps']}", one["head"], one["split"], number(one["score"]), note,
+        ))  # fmt: skip
+    return rows

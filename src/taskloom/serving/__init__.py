@@ -1,0 +1,1 @@
+"""A trained model behind HTTP: classification and prediction for programs, and a page for people."""

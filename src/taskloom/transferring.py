@@ -1,0 +1,200 @@
+"""`taskloom transfer`: the same protocol for any set of encoders, so that what is compared is the encoders alone.
+
+For each model, the settings of each method are chosen on one half of the train rows, learned from there and scored
+there; what is reported is learned from the other half and scored on test rows (else validation), the same rows and the
+same seeds for every model. docs/transfer.md is the protocol in words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taskloom.config import DataConfig, RunConfig
+from taskloom.errors import ConfigError, DataError, UserError
+from taskloom.progress import Progress
+from taskloom.recipes.recipe import Task
+from taskloom.recipes.select import select
+
+if TYPE_CHECKING:
+    from taskloom.data.store import TaskStore
+    from taskloom.evaluation.protocol import Protocol
+    from taskloom.evaluation.transfer_report import Cell, Cells, Choice, ModelFacts, Refused, TransferReport
+    from taskloom.inference.measuring import Bench
+    from taskloom.inference.start import Start
+
+TOUCHED = 0.05
+"""Share of a task's rows that stand in a model's train rows from which the task counts as seen."""
+
+
+@dataclass
+class Transfer:
+    """A measurement of several models that is under way."""
+
+    protocol: Protocol
+    tasks: tuple[Task, ...]
+    cells: Cells
+    tried: Cells
+    progress: Progress
+    mirror: str = ""
+    choices: list[Choice] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def transfer(
+    models: Sequence[str],
+    protocol: Protocol,
+    *,
+    output: Path | None = None,
+    mirror: str = "",
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> TransferReport:
+    """Measure models and return the report; with `output`, every measurement is kept there and not made again.
+
+    `measurements.jsonl` and `selection.jsonl` grow line by line; `transfer.jsonl`, what is reported, and
+    `transfer.json`, the report, are written at the end.
+
+    Raises UserError for models or tasks that cannot be had, and DataError when nothing at all can be measured.
+    """
+    from taskloom.evaluation.transfer_report import Cells, write_cells
+
+    twice = sorted({model for model in models if models.count(model) > 1})
+    if twice:
+        raise ConfigError(f"{', '.join(twice)} is given twice. Give each model once.")
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+    fingerprint = protocol.fingerprint()
+    run = Transfer(
+        protocol=protocol, tasks=select(protocol.tasks).tasks, progress=progress or Progress(), mirror=mirror,
+        cells=Cells(output and output / "measurements.jsonl", protocol=fingerprint),
+        tried=Cells(output and output / "selection.jsonl", protocol=fingerprint),
+    )  # fmt: skip
+    facts: list[ModelFacts] = []
+    kept: list[Cell] = []
+    for model in models:
+        facts.append(_measure_model(run, model, device, kept))
+    if not kept:
+        raise DataError(
+            "Nothing could be measured. "
+            + " ".join(f"{one.model}, {one.task}: {one.reason}." for one in run.refused[:5])
+            + " ".join(f"{task}: {reason}." for task, reason in list(run.skipped.items())[:5])
+        )
+    report = _report(run, facts, kept)
+    if output is not None:
+        write_cells(kept, output / "transfer.jsonl")
+        report.write(output / "transfer.json")
+    return report
+
+
+def _measure_model(run: Transfer, model: str, device: str, kept: list[Cell]) -> ModelFacts:
+    """Choose a model's settings and measure it on every task that it has not seen."""
+    from taskloom.evaluation.transfer_report import ModelFacts
+    from taskloom.inference.measurements import Measurements
+    from taskloom.inference.start import open_start
+
+    start = open_start(model, device=device, precision="auto", length=run.protocol.max_length)
+    weights = weights_of(start.folder)
+    measurements = Measurements(
+        model, weights, run.protocol, dict(_benches(run, model, start)), run.cells, run.tried, run.progress,
+        run.choices, run.skipped,
+    )  # fmt: skip
+    for method in run.protocol.methods:
+        kept += measurements.of(method)
+    known = start.lineage.known
+    return ModelFacts(
+        model=model, weights=weights, trained_tasks=len(start.lineage.trained) if known else None,
+        held_out=start.lineage.held_out,
+    )  # fmt: skip
+
+
+def weights_of(folder: Path) -> str:
+    """Return a fingerprint of a model's weights: the sha256 of its safetensors files (about 1 GB/s)."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _benches(run: Transfer, model: str, start: Start) -> Iterator[tuple[str, Bench]]:
+    """Yield the tasks that a model may be measured on, prepared; what is refused or cannot be read is noted."""
+    from taskloom.evaluation.transfer_report import Refused
+    from taskloom.inference.measuring import Bench
+    from taskloom.workflows import rows_of
+
+    reasons = _seen(run, model, start)
+    for task in run.tasks:
+        seen, reason = reasons.get(task.id, (False, ""))
+        if reason:
+            measured = run.protocol.seen or not seen
+            run.refused.append(Refused(model=model, task=task.versioned, reason=reason, measured=measured))
+            if not measured:
+                run.progress.say(f"{model} is not measured on {task.id}: {reason} (--seen measures all the same)")
+                continue
+        try:
+            store = _prepared(run, task, start)
+            canonical = rows_of(task, mirror=run.mirror)
+        except UserError as error:
+            run.skipped[task.versioned] = str(error)
+            run.progress.say(f"{task.id} cannot be used: {error}")
+            continue
+        if "train" not in store.splits or not {"test", "validation"} & set(store.splits):
+            run.skipped[task.versioned] = f"it has only {', '.join(store.splits)} rows: none to learn from or to score"
+            continue
+        yield task.versioned, Bench(start, task, store, canonical)
+
+
+def _prepared(run: Transfer, task: Task, start: Start) -> TaskStore:
+    from taskloom.data.store import cache_folder
+    from taskloom.workflows import prepare_task
+
+    length = min(run.protocol.max_length, start.positions)
+    config = RunConfig(data=DataConfig(max_length=length, mirror=run.mirror))
+    return prepare_task(task, config, start.tokenizer, cache_folder())
+
+
+def _seen(run: Transfer, model: str, start: Start) -> dict[str, tuple[bool, str]]:
+    """Return by task id whether it counts as seen, and why or what else is to be told.
+
+    By id or data set where the model records it; a task that the record does not hold out is looked for, row by row, in
+    what the model was trained on. Nothing is known of an encoder that is no model of ours.
+    """
+    from taskloom.overlapping import touched_rows
+    from taskloom.recipes.select import get_task
+    from taskloom.workflows import rows_of
+
+    lineage = start.lineage
+    if not lineage.known:
+        return {}
+    found = {task.id: (True, reason) for task in run.tasks if (reason := lineage.seen(task))}
+    unsure = [task for task in run.tasks if task.id not in found and task.id not in lineage.held_out]
+    if not unsure:
+        return found
+    trained, unknown = [], []
+    for name in lineage.trained:
+        try:
+            trained.append(get_task(name))
+        except UserError:
+            unknown.append(name)  # a task of somebody's own, whose files may be anywhere
+    run.progress.say(f"{model} does not record that {len(unsure)} tasks were held out: their rows are looked for")
+    touched = touched_rows(trained, unsure, lambda task: rows_of(task, mirror=run.mirror), progress=run.progress)
+    for task in unsure:
+        share, told = touched.of(task)
+        told += f"; not looked through: {', '.join(unknown)}" if unknown else ""
+        if told:
+            found[task.id] = (share > TOUCHED, told)
+    return found
+
+
+def _report(run: Transfer, facts: Sequence[ModelFacts], kept: Sequence[Cell]) -> TransferReport:
+    from taskloom.evaluation.transfer_report import TransferReport, comparisons_of, means_of
+
+    return TransferReport(
+        protocol=run.protocol.to_json(), models=tuple(facts), settings=tuple(run.choices), means=means_of(kept),
+        comparisons=comparisons_of(kept), refused=tuple(run.refused), skipped=run.skipped,
+    )  # fmt: skip

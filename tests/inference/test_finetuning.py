@@ -1,0 +1,161 @@
+"""Fine-tuning on one task: it learns, it is repeatable, it leaves its start alone, it begins where it can."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from made_models import MAX_LENGTH, made_model, made_store, made_task
+from taskloom.data.store import TaskStore
+from taskloom.data.tokenizer import Tokenizer
+from taskloom.inference.finetuning import Settings, Tuned, fine_score, fine_tune, report_on
+from taskloom.inference.start import Start, open_start
+from taskloom.modeling.model import Model
+
+QUICK = Settings(learning_rate=3e-3, head_learning_rate=1e-2, least_steps=20, most_steps=20, batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def model_folder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with a three-way NLI head and a tag head."""
+    folder = tmp_path_factory.mktemp("models") / "made"
+    made_model(tiny_bert, names=("nli", "entities", "choices")).save(
+        folder, tokenizer_folder=tiny_bert, max_length=MAX_LENGTH, encoder_name="tiny"
+    )
+    return folder
+
+
+@pytest.fixture
+def start(model_folder: Path) -> Start:
+    """The model, opened to start from."""
+    return open_start(str(model_folder), device="cpu", precision="fp32", length=MAX_LENGTH)
+
+
+@pytest.fixture(scope="module")
+def topics(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> TaskStore:
+    """A task that the model does not know."""
+    return made_store("topics", Tokenizer.open(tiny_bert), tmp_path_factory.mktemp("cache"))
+
+
+def tuned(start: Start, store: TaskStore, name: str, **options: object) -> Tuned:
+    """Fine-tune on all train rows."""
+    given = {"settings": QUICK, "seed": 0, "max_length": MAX_LENGTH} | options
+    places = np.arange(len(store.splits["train"]))
+    return fine_tune(start, made_task(name), store, places, **given)  # type: ignore[arg-type]
+
+
+def weights(model: Model) -> dict[str, bytes]:
+    """Return the bytes of all parameters."""
+    return {name: value.detach().numpy().tobytes() for name, value in model.named_parameters()}
+
+
+@pytest.mark.parametrize("name", ["nli", "topics", "similarity", "choices", "entities"])
+def test_it_learns_its_rows(name: str, start: Start, tiny_bert: Path, tmp_path: Path) -> None:
+    """From a new head, the eight training rows of every kind are answered better than before the first step."""
+    store = made_store(name, Tokenizer.open(tiny_bert), tmp_path)
+    new = dataclasses.replace(QUICK, head="new", least_steps=40, most_steps=40)
+    every = np.arange(8)
+
+    def score(model: Model) -> float:
+        return fine_score(model, made_task(name), store, "train", how=start.how, places=every)
+
+    before = tuned(start, store, name, settings=dataclasses.replace(new, least_steps=1, most_steps=1)).model
+    first = score(before)
+    after = tuned(start, store, name, settings=new)
+    assert (after.head, after.steps) == ("new", 40)
+    assert score(after.model) > first
+
+
+def test_the_same_seed_gives_the_same_weights(start: Start, topics: TaskStore) -> None:
+    """Two trainings from one opened start are equal bit for bit, and another seed differs: nothing is left behind."""
+    first = weights(tuned(start, topics, "topics").model)
+    other = weights(tuned(start, topics, "topics", seed=1).model)
+    assert weights(tuned(start, topics, "topics").model) == first
+    assert other != first
+
+
+def test_features_are_those_of_the_untouched_encoder(start: Start, topics: TaskStore) -> None:
+    """Training does not change what a start gives afterwards."""
+    places = np.arange(8)
+    before = start.features(topics, "train", places, max_length=MAX_LENGTH).values["own"]
+    tuned(start, topics, "topics")
+    after = start.features(topics, "train", places, max_length=MAX_LENGTH).values["own"]
+    assert np.array_equal(before, after)
+
+
+def test_a_head_of_the_same_labels_is_taken_over(start: Start, tiny_bert: Path, tmp_path: Path) -> None:
+    """The labels' rows come in the new task's own order; without steps to speak of the answers are the old head's."""
+    store = made_store("nli", Tokenizer.open(tiny_bert), tmp_path)
+    turned = dataclasses.replace(store, labels=("Neutral", "entailment", "CONTRADICTION"))
+    found = start.matching_head(turned, "other/task")
+    assert found is not None
+    head = start.table.heads[start.table.places["made/nli"]]
+    rows = [head.rows[head.labels.index(name)] for name in ("neutral", "entailment", "contradiction")]
+    assert np.array_equal(found.weight, start.heads["head_weight"][rows].numpy())
+    assert tuned(start, store, "nli").head == "reuse"
+
+
+def test_two_way_entailment_starts_from_the_three_way_head(start: Start, tiny_bert: Path, tmp_path: Path) -> None:
+    """Entailment has its row, and what is not entailed the mean of the other two, with the odds of two classes."""
+    store = dataclasses.replace(
+        made_store("nli", Tokenizer.open(tiny_bert), tmp_path), labels=("not_entailment", "entailment")
+    )
+    found = start.matching_head(store, "other/task")
+    assert found is not None
+    head = start.table.heads[start.table.places["made/nli"]]
+    against = [head.rows[head.labels.index(name)] for name in ("neutral", "contradiction")]
+    np.testing.assert_allclose(found.weight[0], start.heads["head_weight"][against].mean(0).numpy(), atol=1e-6)
+    assert found.bias[0] == pytest.approx(float(start.heads["head_bias"][against].mean()) + np.log(2), abs=1e-5)
+
+
+@pytest.mark.parametrize("labels", [("yes", "no"), ("0", "1", "2"), ("entailment", "neutral")])
+def test_labels_that_say_nothing_or_differ_share_no_head(
+    labels: tuple[str, ...], start: Start, tiny_bert: Path, tmp_path: Path
+) -> None:
+    """Generic names, and a part of a label set, start from a probe."""
+    store = dataclasses.replace(made_store("nli", Tokenizer.open(tiny_bert), tmp_path), labels=labels)
+    assert start.matching_head(store, "other/task") is None
+
+
+def test_choices_of_any_task_share_their_row(start: Start, tiny_bert: Path, tmp_path: Path) -> None:
+    """How good a choice is, is asked in the same way everywhere; tags only where the tags are the same."""
+    assert start.matching_head(made_store("choices", Tokenizer.open(tiny_bert), tmp_path), "other/task") is not None
+    assert start.matching_head(made_store("parts", Tokenizer.open(tiny_bert), tmp_path), "other/task") is None
+
+
+def test_the_best_step_is_kept_and_patience_ends(start: Start, topics: TaskStore) -> None:
+    """The weights are those of the best evaluation, and two evaluations without a better one end the training."""
+    scores: Iterator[float] = iter([0.1, 0.3, 0.9, 0.5, 0.4, 0.99])
+    kept: list[dict[str, bytes]] = []
+
+    def evaluate(model: Model) -> float:
+        kept.append(weights(model))
+        return next(scores)
+
+    found = tuned(start, topics, "topics", evaluate=evaluate, evaluations=10, patience=2)
+    assert (found.step, found.steps, found.score) == (4, 8, 0.9)
+    assert weights(found.model) == kept[2]
+
+
+def test_frozen_layers_do_not_move(start: Start, topics: TaskStore) -> None:
+    """With two parts frozen, the embeddings and the first layer stay, and the layer above learns."""
+    before = {name: value.clone() for name, value in start.fresh().state_dict().items()}
+    model = tuned(start, topics, "topics", settings=dataclasses.replace(QUICK, frozen=2)).model
+    moved = {name for name, value in model.encoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert not [name for name in moved if "embeddings" in name or "layer.0." in name]
+
+
+def test_a_report_needs_rows(start: Start, topics: TaskStore) -> None:
+    """No row is no report, never a score of zero."""
+    model = tuned(start, topics, "topics").model
+    nothing = np.zeros(0, np.int64)
+    task = made_task("topics")
+    assert report_on(model, task, topics, "validation", how=start.how, places=nothing, seed=0) is None
+    report = report_on(model, task, topics, "validation", how=start.how, places=None, seed=0)
+    assert report is not None and report.rows == 30
