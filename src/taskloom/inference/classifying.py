@@ -24,8 +24,8 @@ Array = NDArray[Any]
 Way = Literal["pairs", "one-pass", "both", "auto"]
 WAYS = ("pairs", "one-pass", "both", "auto")
 MANY_LABELS = 8
-"""Labels of a text from which `auto` reads them in one pass, which is then twice as fast; below, little is to be won and
-pairs give the pipeline's numbers."""
+"""Labels of a text from which `auto` reads them in one pass, which is then twice as fast; with fewer, little is won
+and pairs give the pipeline's numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
