@@ -43,8 +43,7 @@ class StepSource:
         )
         balanced = config.training.class_weights == "balanced"
         self.class_weights = balanced_weights(plan, model.table) if balanced else None
-        words = model.encoder.word_embeddings.weight
-        self.word_embeddings = next(name for name, parameter in model.named_parameters() if parameter is words)
+        self.word_embeddings = model.word_embeddings
 
     def __call__(self, step: int) -> StepBatch:
         """Return the batch of `step`, counted from 1."""
@@ -81,7 +80,7 @@ class StepSource:
             micro_batches=prepared,
             examples=sum(len(micro.task) for micro in cut),
             tokens=sum(micro.real_tokens for micro in cut),
-            padded_tokens=sum(micro.input_ids.numel() for micro in cut),
+            padded_tokens=sum(one.computed_tokens for one in prepared),
             weight=sum(float(micro.weight.sum()) for micro in cut),
             used=used_rows(prepared) | {self.word_embeddings: torch.cat([m.input_ids.flatten() for m in cut]).unique()},
             families=self.families,

@@ -14,6 +14,7 @@ from taskloom.evaluation.engine import Engine, Job, fingerprint, scored_splits
 from taskloom.evaluation.evaluator import Answering, evaluate_task
 from taskloom.evaluation.report import TaskReport, summarize
 from taskloom.evaluation.routes import own_route
+from taskloom.evaluation.thresholds import choose_thresholds
 from taskloom.modeling.encoder import choose_autocast, choose_device, resolve_encoder, set_threads
 from taskloom.modeling.model import Model
 from taskloom.progress import Bar, Progress
@@ -73,7 +74,7 @@ class Trainer:
     def train(self) -> None:
         """Run the steps that are left; the state after the last one is saved."""
         if self.evaluation_is_due:
-            self._evaluate_some(self.step)
+            self._evaluate_on_the_way(self.step)
             self.evaluation_is_due = False
         if self.step < self.plan.steps and not self.stopped_early:
             source = StepSource(self.plan, self.model, self.tokenizer, self.config)
@@ -88,14 +89,20 @@ class Trainer:
                     compute=self.compute,
                     events=Events(
                         log=lambda entry: self._log(entry, bar), warn=self.progress.say, save=self._save,
-                        evaluate=self._evaluate_some, describe=source.describe,
+                        evaluate=self._evaluate_on_the_way, describe=source.describe,
                     ),
                     totals=self.totals,
                     health=self.health,
                 )  # fmt: skip
+        self.optimizer.settle()  # after the last save: a run with more steps goes on from bits that nobody moved
         self._take_best()
+        self._choose_thresholds()
         for tracker in self.trackers:
             tracker.close()
+
+    def _choose_thresholds(self) -> None:
+        found = choose_thresholds(self.model, list(self.plan.stores), how=self._how(), seed=self.config.seed)
+        self.model.table = self.model.table.with_thresholds(found)
 
     def evaluate(
         self,
@@ -139,16 +146,18 @@ class Trainer:
     def engine(self) -> Engine:
         """Return what scores all rows of a task with the model as it is now."""
         settings = self.config.evaluation
-        how = Answering(
+        return Engine(
+            model=self.model, model_key=fingerprint(self.model), how=self._how(), folder=self.run.predictions,
+            both=settings.without_embedding, baselines=settings.baselines, seed=self.config.seed,
+        )  # fmt: skip
+
+    def _how(self) -> Answering:
+        return Answering(
             tokenizer=self.tokenizer,
             device=self.compute.device,
             tokens_per_micro_batch=self.config.training.tokens_per_micro_batch,
             autocast=self.compute.autocast,
         )
-        return Engine(
-            model=self.model, model_key=fingerprint(self.model), how=how, folder=self.run.predictions,
-            both=settings.without_embedding, baselines=settings.baselines, seed=self.config.seed,
-        )  # fmt: skip
 
     def _score(self, task: Task, store: TaskStore, split: str, max_rows: int | None) -> TaskReport:
         report, _ = evaluate_task(
@@ -227,6 +236,10 @@ class Trainer:
             remove_old(self.run.best, keep=kept + 1)  # each kept checkpoint finds the best of its own time
         self.compute.ranks.wait()
 
+    def _evaluate_on_the_way(self, step: int, stopping: Callable[[], int] = int) -> bool | None:
+        with self.optimizer.settled():
+            return self._evaluate_some(step, stopping)
+
     def _evaluate_some(self, step: int, stopping: Callable[[], int] = int) -> bool | None:
         """Score a sample of each task; returns whether training should end early, None if it was stopped itself."""
         title, most = f"evaluating, step {step}", self.config.evaluation.max_rows
@@ -274,6 +287,7 @@ def start_trainer(
         layer_of=layers_of(named),
         settings=config.training,
         steps=plan.steps,
+        sparse=[model.word_embeddings],
     )
     compute = Computation(config.seed, device, choose_autocast(config.training.precision, device), ranks)
     trainer = Trainer(config, run, plan, model, Tokenizer.open(folder), optimizer, compute, progress)
