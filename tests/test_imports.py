@@ -25,16 +25,17 @@ recipes.known recipes.columns recipes.propose
 data.hashing data.columns data.mirror data.files data.hub data.source data.splits data.canonical data.standardize
 data.truth data.locks data.ragged data.cuts data.tokenizer data.truncation data.arrays data.segments data.store
 data.shots data.label_options data.recast data.shingles data.overlap data.mixture data.rows data.matrices data.batches
-modeling.rows modeling.dropout modeling.token_layout modeling.bert modeling.deberta modeling.encoder modeling.scoring
-modeling.head_table modeling.heads modeling.model modeling.warm_start modeling.lineage
+modeling.rows modeling.dropout modeling.token_layout modeling.bert modeling.packing modeling.disentangled
+modeling.deberta modeling.kernels modeling.encoder modeling.scoring modeling.head_table modeling.heads modeling.model
+modeling.warm_start modeling.lineage
 evaluation.spans evaluation.metrics evaluation.predictions evaluation.statistics evaluation.intervals
 evaluation.baselines evaluation.tfidf evaluation.report evaluation.paired evaluation.comparison evaluation.routes
 evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.thresholds evaluation.engine
 evaluation.table evaluation.across
 evaluation.transfer_report evaluation.transfer_table evaluation.protocol
-training.optimizer training.checkpoint training.run_folder training.ranks training.health training.gradients
-training.prefetch training.signals training.watch training.loop training.plan training.building training.steps
-training.trackers training.trainer
+training.lazy_adamw training.optimizer training.checkpoint training.run_folder training.ranks training.health
+training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
+training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.abstaining inference.export inference.graphs inference.tracing
 inference.graph_networks inference.quantizing inference.backends inference.adapters inference.folders inference.opening
 inference.parity inference.check_rows inference.label_sets inference.pieces inference.scorers

@@ -102,7 +102,8 @@ class ModelConfig(_Section):
     labels then weigh more."""
     attention: Literal["auto", "eager", "sdpa", "flash"] = "auto"
     """The attention code: `auto` is taskloom's own exact one for DeBERTa-v2 and v3, `sdpa` where the encoder has it;
-    `flash` are CUDA kernels (flashdeberta for DeBERTa); `eager` and `sdpa` are transformers' own."""
+    `flash` are CUDA kernels (for DeBERTa those of disentangled-flash or flashdeberta, for others flash-attn); `eager`
+    and `sdpa` are transformers' own."""
 
 
 class TrainingConfig(_Section):

@@ -120,15 +120,17 @@ def try_steps(config: RunConfig, plan: Plan, source: StepSource) -> Trial:
         layer_of=layers_of(named),
         settings=config.training,
         steps=plan.steps,
+        sparse=[model.word_embeddings],
     )
     rehearse(model, source.longest(), compute=compute)
     seconds = []
     for step in range(1, TRIAL_STEPS + 1):
         batch, started = source(step), time.perf_counter()
+        optimizer.begin(batch.used)
         loss = accumulate(model, batch, compute=compute, totals=Totals()).loss(batch)
-        optimizer.clip(config.training.clip)
+        optimizer.clip(config.training.clip, batch.used)
         optimizer.step(step, batch.used)
-        optimizer.zero_grad()
+        optimizer.zero_grad(batch.used)
         seconds.append(time.perf_counter() - started + 0 * loss)
     precision = "bf16" if compute.autocast else "fp32"
     return Trial(statistics.median(seconds[1:]), peak_memory(device), device.type, precision)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskloom.config import TrainingConfig
+from taskloom.training.lazy_adamw import LazyAdamW
 from taskloom.training.optimizer import BETAS, EPSILON, Optimizer, RowAdamW, layers_of, learning_rate
 
 
@@ -50,6 +51,63 @@ def test_a_used_row_without_gradient_does_not_move() -> None:
     assert not torch.equal(parameter[1], torch.ones(3))
 
 
+def _both(
+    steps: int, *, rows: int, seed: int, scale: float = 1.0, before: int = 0
+) -> tuple[torch.nn.Parameter, LazyAdamW, torch.Tensor]:
+    """Train a matrix by lazy AdamW and another by torch's, with some rows used in each step; return both.
+
+    Row 0 is used in every step; after `before` row 1 once, the last one never, the rest now and then.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.randn(rows, 6, generator=generator)
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    lazy = LazyAdamW(ours, betas=BETAS, epsilon=EPSILON, weight_decay=0.1)
+    dense = torch.optim.AdamW([theirs], lr=0.01, betas=BETAS, eps=EPSILON, weight_decay=0.1, fused=True)
+    for step in range(1, before + steps + 1):
+        often = [row for row in range(2, rows - 1) if step > before and step % row == 1 % row]
+        used = torch.tensor([0] + [1] * (step == before + 1) + often)
+        gradient = torch.randn(len(used), 6, generator=generator) * scale
+        lazy.catch_up(used)
+        dense.param_groups[0]["lr"] = rate = 0.01 * (1 - step / (before + steps + 1))
+        theirs.grad = torch.zeros_like(theirs).index_copy_(0, used, gradient)
+        assert (ours[used] - theirs[used]).abs().max() < 0.15 * 0.01
+        dense.step()
+        lazy.step(used, gradient, rate=rate)
+    return ours, lazy, theirs.detach()
+
+
+@pytest.mark.parametrize(
+    "steps, scale, before", [(3, 1.0, 0), (60, 1.0, 0), (60, 1e-5, 500), (60, 1e-8, 500), (400, 1e-3, 100)]
+)
+def test_lazy_adamw_is_torch_adamw(steps: int, scale: float, before: int) -> None:
+    """Once they are caught up, all rows are where AdamW has them; so they are in an evaluation on the way."""
+    ours, lazy, theirs = _both(steps, rows=40, seed=1, scale=scale, before=before)
+    assert not torch.allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+    with lazy.settled():
+        torch.testing.assert_close(ours.detach(), theirs, rtol=2e-5, atol=4e-6)
+    assert not torch.allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+    lazy.catch_up()
+    torch.testing.assert_close(ours.detach(), theirs, rtol=2e-5, atol=4e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1e-6, 1e-8])
+def test_lazy_adamw_at_the_start_is_off_by_less_than_a_step(scale: float) -> None:
+    """From the first step on, with gradients near epsilon, no row is ever off by 0.15 of the rate."""
+    ours, lazy, theirs = _both(60, rows=12, seed=2, scale=scale)
+    lazy.catch_up()
+    assert (ours - theirs).abs().max() < 0.15 * 0.01
+
+
+def test_settled_rows_go_back_to_their_bits() -> None:
+    """An evaluation in the middle changes neither a weight nor the state."""
+    ours, lazy, _ = _both(20, rows=9, seed=3)
+    before = [ours.detach().clone(), *(value.clone() for value in lazy.state_tensors().values())]
+    with lazy.settled():
+        pass
+    after = [ours.detach(), *lazy.state_tensors().values()]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
 @given(
     steps=st.integers(1, 3000), warmup=st.integers(0, 1000), schedule=st.sampled_from(["linear", "cosine", "constant"])
 )
@@ -72,7 +130,7 @@ def test_warmup_is_at_most_a_tenth_of_the_steps() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
-def _optimizer(model: torch.nn.Module, **changes: object) -> Optimizer:
+def _optimizer(model: torch.nn.Module, sparse: tuple[str, ...] = (), **changes: object) -> Optimizer:
     parameters = dict(model.named_parameters())
     encoder = {name: parameter for name, parameter in parameters.items() if name != "rows"}
     return Optimizer(
@@ -81,6 +139,7 @@ def _optimizer(model: torch.nn.Module, **changes: object) -> Optimizer:
         layer_of=layers_of(encoder),
         settings=TrainingConfig(**{"learning_rate": 0.01, "warmup_steps": 0} | changes),
         steps=10,
+        sparse=sparse,
     )
 
 
@@ -98,11 +157,31 @@ class _Small(torch.nn.Module):
         return (hidden @ self.rows[:2].T).square().sum()
 
 
-def _train(model: _Small, optimizer: Optimizer, steps: range) -> None:
+def _used(step: int) -> dict[str, torch.Tensor]:
+    return {"rows": torch.tensor([0, 1]), "embeddings.weight": torch.tensor([step % 5, (step + 2) % 5])}
+
+
+def _train(model: _Small, optimizer: Optimizer, steps: range, *, clip: float = 0.0) -> None:
     for step in steps:
+        optimizer.begin(_used(step))
         model.loss(step).backward()
-        optimizer.step(step, {"rows": torch.tensor([0, 1])})
-        optimizer.zero_grad()
+        optimizer.clip(clip, _used(step))
+        optimizer.step(step, _used(step))
+        optimizer.zero_grad(_used(step))
+
+
+@pytest.mark.parametrize("layer_decay", [1.0, 0.5])
+def test_sparse_parameters_train_as_dense_ones(layer_decay: float) -> None:
+    """With lazy word embeddings, clipping and a decay of rates by layer, training ends where dense AdamW ends."""
+    ends = []
+    for sparse in ((), ("embeddings.weight",)):
+        model = _Small()
+        optimizer = _optimizer(model, sparse, layer_decay=layer_decay)
+        _train(model, optimizer, range(1, 11), clip=0.5)
+        optimizer.settle()
+        ends.append(model.state_dict())
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-5, atol=1e-6)
 
 
 def test_zeroing_used_rows_is_dropping_all_gradients() -> None:
@@ -113,7 +192,7 @@ def test_zeroing_used_rows_is_dropping_all_gradients() -> None:
         optimizer = _optimizer(model)
         for step in range(1, 9):
             model.loss(step).backward()
-            used = {"rows": torch.tensor([0, 1]), "embeddings.weight": torch.tensor([step % 5, (step + 2) % 5])}
+            used = _used(step)
             optimizer.step(step, used)
             matrix = model.embeddings.weight.grad
             optimizer.zero_grad(used if keep else None)
@@ -123,17 +202,18 @@ def test_zeroing_used_rows_is_dropping_all_gradients() -> None:
         assert torch.equal(value, ends[1][name]), name
 
 
-def test_state_restores_bit_for_bit() -> None:
+@pytest.mark.parametrize("sparse", [(), ("embeddings.weight",)])
+def test_state_restores_bit_for_bit(sparse: tuple[str, ...]) -> None:
     """Ten steps in one go equal five, a saved and restored state, and five more, bit for bit."""
     whole = _Small()
-    _train(whole, _optimizer(whole), range(1, 11))
+    _train(whole, _optimizer(whole, sparse), range(1, 11))
     first = _Small()
-    optimizer = _optimizer(first)
+    optimizer = _optimizer(first, sparse)
     _train(first, optimizer, range(1, 6))
     saved = {name: value.clone() for name, value in optimizer.state_tensors().items()}
     second = _Small()
     second.load_state_dict(first.state_dict())
-    resumed = _optimizer(second)
+    resumed = _optimizer(second, sparse)
     resumed.load_state_tensors(saved)
     _train(second, resumed, range(6, 11))
     for name, value in whole.state_dict().items():
@@ -166,13 +246,14 @@ def test_layers_are_read_off_the_names() -> None:
     assert list(layers_of(names).values()) == [0, 1, 2, 2]
 
 
+@pytest.mark.parametrize("used", [None, {"rows": torch.tensor([0])}])
 @pytest.mark.parametrize("limit, expected", [(1.0, 1.0), (0.0, 5.0), (10.0, 5.0)])
-def test_clip_returns_the_norm_before(limit: float, expected: float) -> None:
+def test_clip_returns_the_norm_before(limit: float, expected: float, used: dict[str, torch.Tensor] | None) -> None:
     """Clipping scales to the limit and reports the norm before; 0 leaves gradients alone."""
     model = _Small()
     optimizer = _optimizer(model)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     model.rows.grad[0, :2] = torch.tensor([3.0, 4.0])  # type: ignore[index]
-    assert optimizer.clip(limit) == pytest.approx(5.0)
+    assert optimizer.clip(limit, used) == pytest.approx(5.0)
     assert float(model.rows.grad.norm()) == pytest.approx(expected, rel=1e-4)  # type: ignore[union-attr]

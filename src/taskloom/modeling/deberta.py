@@ -1,37 +1,30 @@
-"""Disentangled attention of DeBERTa-v2 and v3 (He et al. 2021): transformers' numbers in a fraction of the time.
+"""DeBERTa-v2 and v3 with taskloom's attention: transformers' numbers in a fraction of the time.
 
-A score is q_i k_j + q_i PK[b(i-j)] + k_j PQ[b(i-j)], where b is the bucket of a distance. transformers multiplies all
-512 buckets with every token and gathers length of them; most are never used, and a gather reads 8 bytes of index for
-each 2 or 4 of score. Here:
+An exact drop-in at any length: the modules change their class and keep their parameters, so checkpoints are ordinary.
+The arithmetic is in `disentangled`. What a batch or a whole evaluation shares is made once:
 
-- Only the 2 length - 1 distances that occur are multiplied, a row of the bucket table for each; so the linear zone and
-  the logarithmic one go the same way.
-- With the rows in the order of the distance, the score of (i, j) stands at column j - i + length - 1 of row i: what is
-  wanted is a view with a stride one shorter than the row. No gather, and the gradient is a copy into that view.
-- Heads come first, (heads, sequences, length, width): all sequences of a batch share one product with the positions.
-- Which buckets occur is found once a length; at inference the table is projected once for each state of the weights.
-- No mask where nothing is padded, else a row a sequence, not a matrix: what padded queries see is nobody's input.
+- which buckets a length uses, and the bucket table, normed, once for each state of the weights;
+- at inference, each layer's projections of that table, until a weight is written to, moved or cast;
+- padding is taken out before the first layer and put back after the last one (`packing`);
+- where a caller reads no more than the first token (`wanted`), the last layer computes no more.
 
-The price: half of each product with positions is never read, and at length 512 it is as wide as transformers' two.
+What none of this covers goes through transformers' own code: queries other than the hidden states, given positions,
+attention probabilities on request, masks of three dimensions, padding at a first token.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.models.deberta_v2.modeling_deberta_v2 import (
-    DebertaV2Encoder,
-    DisentangledSelfAttention,
-    make_log_bucket_position,
-)
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.deberta_v2.modeling_deberta_v2 import DebertaV2Encoder, DisentangledSelfAttention
 
-from taskloom.errors import ModelError
-from taskloom.modeling.dropout import dropped
+from taskloom.modeling.disentangled import attend, attend_first, distances
+from taskloom.modeling.packing import WANTED, Layout, Wanted
 
 TERMS = ("c2p", "p2c")
 
@@ -45,34 +38,43 @@ class FastSelfAttention(DisentangledSelfAttention):  # type: ignore[misc]
     def forward(
         self,
         hidden_states: Tensor,
-        attention_mask: Tensor | None,
+        attention_mask: Layout | Tensor,
         output_attentions: bool = False,
         query_states: Tensor | None = None,
         relative_pos: Tensor | None = None,
         rel_embeddings: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the context (sequences, length, width) of hidden states of that shape; probabilities on request.
+        """Return the context of tokens (tokens, width) that stand as a `Layout` says, (tokens, width).
 
-        `attention_mask` is None where nothing is padded, else (sequences, 1, 1, length).
+        `query_states` are then the first tokens, (sequences, width), and so is the context. With a mask for a layout
+        it is transformers' own forward.
         """
-        if query_states is not None or relative_pos is not None:
+        if not isinstance(attention_mask, Layout):
             found: tuple[Tensor, Tensor | None] = super().forward(
                 hidden_states, attention_mask, output_attentions, query_states, relative_pos, rel_embeddings
             )
             return found
-        scale = math.sqrt(self.attention_head_size * (1 + sum(term in self.pos_att_type for term in TERMS)))
-        query = self._heads(self.query_proj(hidden_states)) * (1 / scale)
-        key, value = self._heads(self.key_proj(hidden_states)), self._heads(self.value_proj(hidden_states))
-        by_query, by_key = self._positions(rel_embeddings, hidden_states.shape[1], 1 / scale)
-        scores = disentangled_scores(query, key, by_query, by_key)
-        if attention_mask is not None:
-            hidden = ~attention_mask.bool().transpose(0, 1)  # (1, sequences, 1, length)
-            scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
-        probabilities = scores.softmax(-1)
-        share = self.dropout.p if self.training else 0.0
-        kept = dropped(probabilities, share) if share else probabilities
-        context = (kept.to(value.dtype) @ value).permute(1, 2, 0, 3).flatten(2)
-        return context, probabilities.transpose(0, 1) if output_attentions else None
+        layout, scale = attention_mask, 1 / self._divisor()
+        tokens = _cast(hidden_states)  # once, not for each of the three products
+        key, value = (self._heads(layout.spread(made(tokens))) for made in (self.key_proj, self.value_proj))
+        by_query, by_key = self._positions(rel_embeddings, layout.length, scale)
+        dropout = self.dropout.p if self.training else 0.0
+        if query_states is None:
+            query = self._heads(layout.spread(self.query_proj(tokens) * scale))
+            context = attend(query, key, value, by_query, by_key, hidden=layout.hidden, dropout=dropout)
+            return layout.packed(context.permute(1, 2, 0, 3).flatten(2)), None
+        query = self._heads(self.query_proj(query_states) * scale)[:, :, None]
+        context = attend_first(query, key, value, by_query, by_key, hidden=layout.hidden, dropout=dropout)
+        return context[:, :, 0].transpose(0, 1).flatten(1), None
+
+    def _apply(self, *arguments: Any, **options: Any) -> Any:
+        """Forget what was kept when the parameters are moved or cast."""
+        self.kept = None
+        return super()._apply(*arguments, **options)
+
+    def _divisor(self) -> float:
+        """Return what scores are divided by; every term of positions counts as one more."""
+        return math.sqrt(self.attention_head_size * (1 + sum(term in self.pos_att_type for term in TERMS)))
 
     def _heads(self, projected: Tensor) -> Tensor:
         """Return (rows..., heads x width) as (heads, rows..., width), each head in one piece."""
@@ -88,6 +90,7 @@ class FastSelfAttention(DisentangledSelfAttention):  # type: ignore[misc]
             length, self.pos_ebd_size, self.position_buckets, self.max_relative_positions, table.device
         )
         if self.training or torch.is_grad_enabled():
+            self.kept = None
             by_query, by_key = self._projected(self.pos_dropout(table[used]), scale)
         else:
             by_query, by_key = self._kept_projections(table, scale)
@@ -106,167 +109,115 @@ class FastSelfAttention(DisentangledSelfAttention):  # type: ignore[misc]
 
     def _kept_projections(self, table: Tensor, scale: float) -> tuple[Tensor | None, Tensor | None]:
         """Return the projections of the whole table, made anew when it is another or a weight was changed or cast."""
-        device = table.device.type
-        arithmetic = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else table.dtype
-        state = (arithmetic, *_state(self.parameters()))
-        if self.kept is None or self.kept[0] is not table or self.kept[1] != state:
-            self.kept = table, state, self._projected(table[: 2 * self.pos_ebd_size], scale)
-        return self.kept[2]
+        state = (_arithmetic(table), *_state(self.parameters()))
+        kept = self.kept
+        if kept is None or kept[0] is not table or kept[1] != state:
+            kept = self.kept = table, state, self._projected(table[: 2 * self.pos_ebd_size], scale)
+        return kept[2]
 
 
-def _state(parameters: Iterable[Tensor]) -> tuple[tuple[int, int], ...]:
-    """Return what changes whenever a parameter is moved or written to."""
-    return tuple((parameter.data_ptr(), parameter._version) for parameter in parameters)
+def _arithmetic(values: Tensor) -> torch.dtype:
+    """Return the type that products of these values are computed in here."""
+    device = values.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else values.dtype
 
 
-@lru_cache(maxsize=1024)
-def distances(
-    length: int, span: int, buckets: int, farthest: int, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which rows of the bucket table a length uses, each once, and the places among them of all distances.
+def _cast(values: Tensor) -> Tensor:
+    return values.to(_arithmetic(values))
 
-    The second is in descending, the third in ascending order of the distance, from length - 1 to 1 - length, with one
-    more place at the end that nothing reads: rows of an even width are multiplied faster.
+
+def _state(parameters: Iterable[Tensor]) -> tuple[Any, ...]:
+    """Return what changes whenever a parameter is written to; writing to `.data` is not seen, as torch does not.
+
+    Parameters made in inference mode have no count of their writes, so nothing is kept for them.
     """
-    with torch.inference_mode(False):
-        distance = torch.arange(1 - length, length, device=device)
-        if buckets > 0 and farthest > 0:
-            distance = make_log_bucket_position(distance, buckets, farthest).to(torch.long)
-        used, up = (distance + span).clamp(0, 2 * span - 1).unique(return_inverse=True)
-        return used, torch.cat([up.flip(0), up[:1]]), torch.cat([up, up[:1]])
-
-
-def disentangled_scores(query: Tensor, key: Tensor, by_query: Tensor | None, by_key: Tensor | None) -> Tensor:
-    """Return scores (heads, sequences, length, length) of scaled queries and keys (heads, sequences, length, width).
-
-    `by_query` is PK in descending and `by_key` scaled PQ in ascending order of the distance, (heads, 2 length, width).
-    """
-    found: Tensor = _Scores.apply(query, key, by_query, by_key)  # type: ignore[no-untyped-call]
-    return found
-
-
-class _Scores(torch.autograd.Function):
-    """Written out, since autograd would keep the products of all distances and go back through a general as_strided."""
-
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, by_query: Tensor | None, by_key: Tensor | None) -> Tensor:
-        ctx.save_for_backward(query, key, by_query, by_key)
-        scores = query @ key.transpose(-1, -2)
-        if by_query is not None:
-            scores += _shifted(_by_distance(query, by_query))
-        if by_key is not None:
-            scores += _shifted(_by_distance(key, by_key)).transpose(-1, -2)
-        return scores
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, by_query, by_key = ctx.saved_tensors
-        (given,) = gradients
-        to_query, to_key = given @ key, given.transpose(-1, -2) @ query
-        to_positions: list[Tensor | None] = []
-        for side, (one, table) in enumerate(((query, by_query), (key, by_key))):
-            if table is None:
-                to_positions.append(None)
-                continue
-            wide = _unshifted(given if side == 0 else given.transpose(-1, -2)).flatten(1, 2)
-            to_positions.append(wide.transpose(-1, -2) @ one.flatten(1, 2))
-            (to_key if side else to_query).flatten(1, 2).baddbmm_(wide, table)
-        return to_query, to_key, *to_positions
-
-
-def _by_distance(tokens: Tensor, table: Tensor) -> Tensor:
-    """Return products of (heads, sequences, length, width) and (heads, 2 length, width): (..., length, 2 length)."""
-    heads, sequences, length, _ = tokens.shape
-    return torch.bmm(tokens.flatten(1, 2), table.transpose(1, 2)).view(heads, sequences, length, 2 * length)
-
-
-def _shifted(wide: Tensor) -> Tensor:
-    """View (heads, sequences, length, 2 length) as (..., length, length), whose (i, j) is the column j-i+length-1."""
-    heads, sequences, length, width = wide.shape
-    strides = (sequences * length * width, length * width, width - 1, 1)
-    return wide.as_strided((heads, sequences, length, length), strides, wide.storage_offset() + length - 1)
-
-
-def _unshifted(scores: Tensor) -> Tensor:
-    """Return the matrix (heads, sequences, length, 2 length) of which `scores` is the shifted view, zero elsewhere."""
-    heads, sequences, length, _ = scores.shape
-    wide = scores.new_zeros(heads, sequences, length, 2 * length)
-    _shifted(wide).copy_(scores)
-    return wide
+    return tuple(object() if one.is_inference() else (one.data_ptr(), one._version) for one in parameters)
 
 
 class FastEncoder(DebertaV2Encoder):  # type: ignore[misc]
-    """Takes the place of transformers' module: no matrix of positions, and a mask a sequence or none."""
+    """Takes the place of transformers' module: packs the tokens, and hands each layer their layout for a mask."""
 
     kept: tuple[Any, Tensor] | None
     """At inference: the state of the weights and the bucket table, which is the same tensor as long as they are."""
 
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor,
+        output_hidden_states: bool = True,
+        output_attentions: bool = False,
+        query_states: Tensor | None = None,
+        relative_pos: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> Any:
+        """Return what transformers' forward does, zero where there is padding; see `wanted`."""
+        special = output_attentions or query_states is not None or relative_pos is not None
+        layout = None if special or attention_mask.dim() != 2 else Layout.of(attention_mask)
+        if layout is None:
+            return super().forward(
+                hidden_states, attention_mask, output_hidden_states, output_attentions, query_states, relative_pos,
+                return_dict,
+            )  # fmt: skip
+        states = self._states(hidden_states, attention_mask, layout, WANTED.get())
+        if not return_dict:
+            return (states[-1], tuple(states)) if output_hidden_states else (states[-1],)
+        return BaseModelOutput(
+            last_hidden_state=states[-1], hidden_states=tuple(states) if output_hidden_states else None
+        )
+
+    def _states(self, hidden: Tensor, mask: Tensor, layout: Layout, reads: Wanted) -> list[Tensor]:
+        """Return the hidden states that are read, each (sequences, length, width), the last ones last."""
+        tokens, table, found = layout.packed(hidden), self.get_rel_embedding(), [hidden]
+        for number, layer in enumerate(self.layer):
+            last, mixes = number == len(self.layer) - 1, number == 0 and self.conv is not None
+            starts = layout.first(tokens) if reads == "first" and last and not mixes else None
+            tokens = layer(tokens, layout, query_states=starts, relative_pos=None, rel_embeddings=table)[0]
+            if starts is not None:
+                return [*found, tokens[:, None]]
+            if mixes and self.conv is not None:
+                tokens = layout.packed(self.conv(hidden, layout.padded(tokens), mask))
+            if reads == "all" or last:
+                found.append(layout.padded(tokens))
+        return found
+
+    def _apply(self, *arguments: Any, **options: Any) -> Any:
+        """Forget what was kept when the parameters are moved or cast."""
+        self.kept = None
+        return super()._apply(*arguments, **options)
+
     def get_rel_embedding(self) -> Tensor | None:
         """Return the bucket table, normed where the config says so; at inference the same one again and again."""
         if self.training or torch.is_grad_enabled() or not self.relative_attention:
+            self.kept = None
             found: Tensor | None = super().get_rel_embedding()
             return found
         norm = self.LayerNorm.parameters() if "layer_norm" in self.norm_rel_ebd else ()
         state = _state((self.rel_embeddings.weight, *norm))
-        if self.kept is None or self.kept[0] != state:
-            self.kept = state, super().get_rel_embedding().detach()
-        return self.kept[1]
-
-    def get_rel_pos(
-        self, hidden_states: Tensor, query_states: Tensor | None = None, relative_pos: Tensor | None = None
-    ) -> Tensor | None:
-        """Return positions only where they were given, or where queries are not the hidden states."""
-        if query_states is None and relative_pos is None:
-            return None
-        found: Tensor | None = super().get_rel_pos(hidden_states, query_states, relative_pos)
-        return found
-
-    def get_attention_mask(self, attention_mask: Tensor) -> Tensor | None:
-        """Return (sequences, 1, 1, length), or None for a mask on the CPU that hides nothing."""
-        if attention_mask.dim() != 2:
-            found: Tensor = super().get_attention_mask(attention_mask)
-            return found
-        if attention_mask.device.type == "cpu" and bool(attention_mask.all()):
-            return None
-        return attention_mask[:, None, None, :]
-
-
-def use_flash_attention(network: nn.Module) -> None:
-    """Switch the attention of a DeBERTa-v2 or v3 network to the CUDA kernels of `flashdeberta`.
-
-    They have no dropout on attention probabilities. Raises ModelError where the package or the GPU is missing.
-    """
-    if not torch.cuda.is_available():
-        raise ModelError('model.attention = "flash" needs a CUDA GPU, and here is none. Type model.attention=auto.')
-    try:
-        from flashdeberta.model import FlashDisentangledSelfAttention
-    except ImportError as error:
-        raise ModelError(
-            f'model.attention = "flash" needs the package flashdeberta ({error}). Type `pip install flashdeberta`, or '
-            "model.attention=auto."
-        ) from error
-    for module in network.modules():
-        if type(module) is DisentangledSelfAttention:
-            module.__class__ = FlashDisentangledSelfAttention
+        kept = self.kept
+        if kept is None or kept[0] != state:
+            kept = self.kept = state, super().get_rel_embedding().detach()
+        return kept[1]
 
 
 def use_fast_attention(network: nn.Module) -> None:
     """Switch the attention of a DeBERTa-v2 or v3 network to this module's; other networks stay as they are."""
     for module in network.modules():
-        if type(module) is DisentangledSelfAttention:
-            module.__class__ = FastSelfAttention
-            module.__dict__["kept"] = None
-        elif type(module) is DebertaV2Encoder:
-            module.__class__ = FastEncoder
-            module.__dict__["kept"] = None
+        for theirs, ours in SWITCHED.items():
+            if type(module) is theirs:
+                module.__class__ = ours
+                module.__dict__["kept"] = None
 
 
 def use_reference_attention(network: nn.Module) -> None:
     """Switch back to transformers' own attention, for export."""
     for module in network.modules():
-        if type(module) is FastSelfAttention:
-            module.__class__ = DisentangledSelfAttention  # type: ignore[assignment]
-            del module.__dict__["kept"]
-        elif type(module) is FastEncoder:
-            module.__class__ = DebertaV2Encoder  # type: ignore[assignment]
-            del module.__dict__["kept"]
+        for theirs, ours in SWITCHED.items():
+            if type(module) is ours:
+                module.__class__ = theirs
+                del module.__dict__["kept"]
+
+
+SWITCHED: dict[type[nn.Module], type[nn.Module]] = {
+    DisentangledSelfAttention: FastSelfAttention,
+    DebertaV2Encoder: FastEncoder,
+}

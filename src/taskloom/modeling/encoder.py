@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from taskloom.data.hub import can_reach_hub
 from taskloom.errors import ModelError, did_you_mean
 from taskloom.modeling.dropout import replace_dropout
+from taskloom.modeling.packing import wanted
 from taskloom.modeling.rows import gather_rows
 from taskloom.modeling.token_layout import Layout
 
@@ -158,10 +159,10 @@ class Encoder(nn.Module):
         _check_weights(encoder, mismatched, folder)
         replace_dropout(network)
         if attention in DEBERTA_ATTENTION and network.config.model_type == DEBERTA:
-            from taskloom.modeling import deberta
+            from taskloom.modeling.deberta import use_fast_attention
+            from taskloom.modeling.kernels import use_flash_attention
 
-            switch = deberta.use_fast_attention if attention == "auto" else deberta.use_flash_attention
-            switch(network)
+            (use_fast_attention if attention == "auto" else use_flash_attention)(network)
         return encoder
 
     @property
@@ -193,11 +194,13 @@ class Encoder(nn.Module):
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         first_vector: Tensor | None = None,
+        first_only: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Return pooled features (sequences, width) and last hidden states (sequences, length, width).
 
         `input_ids`, `attention_mask` and `token_type_ids` are (sequences, length); `first_vector` (sequences, word
-        width) is added to the word embedding of each first token. A mask of None says that nothing is padded.
+        width) is added to the word embedding of each first token. A mask of None says that nothing is padded. With
+        `first_only` the caller reads the pooled features alone, and hidden states may be (sequences, 1, width).
         """
         words = self._embed(input_ids)
         if first_vector is not None:
@@ -208,7 +211,8 @@ class Encoder(nn.Module):
         seen: list[Tensor] = []
         before = _SEEN.set(seen)
         try:
-            pooled = self.network(**inputs).logits
+            with wanted("first" if first_only and self.pooling != "mean" else "last"):
+                pooled = self.network(**inputs).logits
         finally:
             _SEEN.reset(before)
         return pooled_by(self.pooling, pooled, seen[0], attention_mask), seen[0]

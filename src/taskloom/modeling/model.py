@@ -108,6 +108,12 @@ class Model(nn.Module):
         found = {"head_weight": self.head_weight, "head_bias": self.head_bias, "task_embedding": self.task_embedding}
         return found | ({"log_variance": self.log_variance} if self.loss_scaling == "uncertainty" else {})
 
+    @property
+    def word_embeddings(self) -> str:
+        """The name of the word embeddings among the parameters."""
+        words = self.encoder.word_embeddings.weight
+        return next(name for name, parameter in self.named_parameters() if parameter is words)
+
     def prepare(self, batch: MicroBatch) -> Prepared:
         """Return a micro-batch with its routing; runs on the CPU, ahead of the step, in any thread."""
         return Prepared(batch, route(batch, self.table), layout_of(batch) if self.encoder.packs else None)
@@ -140,7 +146,11 @@ class Model(nn.Module):
         if layout is not None:
             return self.encoder.forward_packed(batch.input_ids, layout, token_type_ids=types, first_vector=first)
         pooled, hidden = self.encoder(
-            batch.input_ids, attention_mask=batch.attention_mask, token_type_ids=types, first_vector=first
+            batch.input_ids,
+            attention_mask=batch.attention_mask,
+            token_type_ids=types,
+            first_vector=first,
+            first_only=len(batch.word_sequence) == 0,
         )
         return pooled, hidden[batch.word_sequence, batch.word_position]
 

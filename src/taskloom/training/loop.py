@@ -63,10 +63,12 @@ def fit(
     with stop_requested() as asked, prefetch(batch_of, first_step, steps) as batches:
         for batch in batches_with_clock(batches, totals):
             step = batch.step
+            with totals.clock("optimizer"):
+                optimizer.begin(batch.used)
             sums = accumulate(model, batch, compute=compute, totals=totals)
             stop = combine(optimizer, batch, sums, compute=compute, stop=first_of(asked))
             with totals.clock("optimizer"):
-                loss, norm = sums.loss(batch), optimizer.clip(settings.clip)
+                loss, norm = sums.loss(batch), optimizer.clip(settings.clip, batch.used)
                 fault = health.fault(loss, norm)
                 rate = optimizer.rate(step) if fault else optimizer.step(step, batch.used)
                 optimizer.zero_grad(batch.used)

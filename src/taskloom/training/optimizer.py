@@ -1,6 +1,7 @@
 """AdamW over two kinds of parameters, and the learning rate as a pure function of the step.
 
-The encoder goes through torch's fused AdamW. Head rows and task embeddings go through a row-wise AdamW of ours: in a
+The encoder goes through torch's fused AdamW, its word embeddings through a lazy one of ours that ends in the same place
+(`lazy_adamw`). Head rows and task embeddings go through a row-wise AdamW of ours: in a
 step only some tasks are drawn, and a dense AdamW would still move the rows of all the others by momentum and decay. A
 row's moments, its bias correction and its decay advance only in the steps that use it (lazy Adam; Kingma and Ba 2015,
 Loshchilov and Hutter 2019), so a rare task's head is not eaten away between its turns.
@@ -9,13 +10,15 @@ Loshchilov and Hutter 2019), so a rare task's head is not eaten away between its
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from taskloom.config import TrainingConfig
+from taskloom.training.lazy_adamw import LazyAdamW
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -74,8 +77,9 @@ class RowAdamW:
 
 
 class Optimizer:
-    """What the loop steps: the encoder's fused AdamW and the row-wise one, under one schedule.
+    """What the loop steps: the encoder's AdamW, dense and lazy, and the row-wise one, under one schedule.
 
+    `sparse` names parameters of the encoder of which a step uses some rows; `begin` a step before they are read.
     Groups: no decay on biases and norms; heads and task embeddings at `head_learning_rate` (0: the same rate);
     `layer_decay` below 1 lowers the rate of each encoder layer by that factor from top to bottom.
     """
@@ -88,13 +92,21 @@ class Optimizer:
         layer_of: Mapping[str, int],
         settings: TrainingConfig,
         steps: int,
+        sparse: Sequence[str] = (),
     ) -> None:
         self.settings = settings
         self.steps = steps
         self.encoder = {name: parameter for name, parameter in encoder.items() if parameter.requires_grad}
+        dense = {name: parameter for name, parameter in self.encoder.items() if name not in sparse}
         self.dense = torch.optim.AdamW(
-            _groups(self.encoder, layer_of, settings), lr=settings.learning_rate, betas=BETAS, eps=EPSILON, fused=True
+            _groups(dense, layer_of, settings), lr=settings.learning_rate, betas=BETAS, eps=EPSILON, fused=True
         )
+        self.lazy = {
+            name: LazyAdamW(parameter, betas=BETAS, epsilon=EPSILON, weight_decay=settings.weight_decay)
+            for name, parameter in self.encoder.items()
+            if name in sparse
+        }
+        self.scale = {name: _scale(layer_of, name, settings) for name in self.lazy}
         self.rowwise = RowAdamW(rows, weight_decay=settings.weight_decay)
 
     def rate(self, step: int, *, peak: float | None = None) -> float:
@@ -108,12 +120,34 @@ class Optimizer:
             warmup_steps=settings.warmup_steps,
         )
 
+    def begin(self, used: Mapping[str, Tensor]) -> None:
+        """Bring the rows that a step reads to where the steps without them have moved them."""
+        for name, lazy in self.lazy.items():
+            lazy.catch_up(used[name].to(lazy.parameter.device))
+
+    def settle(self) -> None:
+        """Bring all rows to where they belong, at the end of training."""
+        for lazy in self.lazy.values():
+            lazy.catch_up()
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Have all rows where they belong inside, for an evaluation, and the training's own bits afterwards."""
+        with ExitStack() as stack:
+            for lazy in self.lazy.values():
+                stack.enter_context(lazy.settled())
+            yield
+
     def step(self, step: int, used: Mapping[str, Tensor]) -> float:
         """Apply the gradients of `step`; `used` names the rows that took part. Returns the encoder's rate."""
         rate = self.rate(step)
         for group in self.dense.param_groups:
             group["lr"] = rate * group["scale"]
         self.dense.step()
+        for name, lazy in self.lazy.items():
+            rows = used[name].to(lazy.parameter.device)
+            if lazy.parameter.grad is not None:
+                lazy.step(rows, lazy.parameter.grad[rows], rate=rate * self.scale[name])
         head_peak = self.settings.head_learning_rate or self.settings.learning_rate
         self.rowwise.step(used, rate=self.rate(step, peak=head_peak))
         return rate
@@ -126,7 +160,7 @@ class Optimizer:
     def with_rows(self, used: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor | None]]:
         """Return every parameter with the rows that a step uses, or None where it uses all."""
         dense = [(parameter, used.get(name)) for name, parameter in self.encoder.items()]
-        return dense + [(parameter, used[name]) for name, parameter in self.rowwise.parameters.items()]
+        return dense + [(parameter, used.get(name)) for name, parameter in self.rowwise.parameters.items()]
 
     def zero_grad(self, used: Mapping[str, Tensor] | None = None) -> None:
         """Drop all gradients; on a CPU, where only the rows `used` have one, set these to zero and keep the matrix.
@@ -141,9 +175,26 @@ class Optimizer:
             else:
                 parameter.grad.index_fill_(0, rows, 0.0)
 
-    def clip(self, limit: float) -> float:
-        """Scale the gradients to a norm of at most `limit` (0: leave them) and return the norm before."""
-        return float(nn.utils.clip_grad_norm_(self.all_parameters(), limit or math.inf))
+    def clip(self, limit: float, used: Mapping[str, Tensor] | None = None) -> float:
+        """Scale the gradients to a norm of at most `limit` (0: leave them) and return the norm before.
+
+        `used` names the rows that have a gradient, so that nobody looks for one in 128,100 others.
+        """
+        parts = [
+            (parameter.grad, None if rows is None else rows.to(parameter.device))
+            for parameter, rows in self.with_rows(used or {})
+            if parameter.grad is not None
+        ]
+        gradients = [whole if rows is None else whole[rows] for whole, rows in parts]
+        if not gradients:
+            return 0.0
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if limit:
+            torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
+            for (whole, rows), scaled in zip(parts, gradients, strict=True):
+                if rows is not None:
+                    whole.index_copy_(0, rows, scaled)
+        return float(norm)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Return the whole state as flat named tensors, for a checkpoint."""
@@ -151,6 +202,8 @@ class Optimizer:
         for name, parameter in self.encoder.items():
             for part, value in self.dense.state.get(parameter, {}).items():
                 flat[f"dense.{name}.{part}"] = value
+        for name, lazy in self.lazy.items():
+            flat |= {f"lazy.{name}.{part}": value for part, value in lazy.state_tensors().items()}
         for name, state in self.rowwise.state.items():
             flat |= {f"rows.{name}.{part}": value for part, value in state.items()}
         return flat
@@ -166,6 +219,8 @@ class Optimizer:
                     part: value.clone() if part == "step" else value.to(parameter.device).clone()
                     for part, value in parts.items()
                 }
+        for name, lazy in self.lazy.items():
+            lazy.load_state_tensors({part: flat[f"lazy.{name}.{part}"] for part in lazy.state_tensors()})
         for name, state in self.rowwise.state.items():
             for part in state:
                 state[part].copy_(flat[f"rows.{name}.{part}"])
@@ -174,19 +229,20 @@ class Optimizer:
 def _groups(
     encoder: Mapping[str, nn.Parameter], layer_of: Mapping[str, int], settings: TrainingConfig
 ) -> list[dict[str, object]]:
-    """Group parameters by (decays, layer): biases and norms, which have one dimension, do not decay."""
-    top = max(layer_of.values(), default=0)
-    groups: dict[tuple[bool, int], list[nn.Parameter]] = {}
+    """Group parameters by (decays, scale of the rate): biases and norms, which have one dimension, do not decay."""
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in encoder.items():
-        groups.setdefault((parameter.dim() > 1, layer_of.get(name, top)), []).append(parameter)
+        groups.setdefault((parameter.dim() > 1, _scale(layer_of, name, settings)), []).append(parameter)
     return [
-        {
-            "params": parameters,
-            "weight_decay": settings.weight_decay if decays else 0.0,
-            "scale": settings.layer_decay ** (top - layer),
-        }
-        for (decays, layer), parameters in sorted(groups.items(), key=lambda item: item[0])
+        {"params": parameters, "weight_decay": settings.weight_decay if decays else 0.0, "scale": scale}
+        for (decays, scale), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
+
+
+def _scale(layer_of: Mapping[str, int], name: str, settings: TrainingConfig) -> float:
+    """Return the factor on the rate of a parameter's layer."""
+    top = max(layer_of.values(), default=0)
+    return float(settings.layer_decay ** (top - layer_of.get(name, top)))
 
 
 def layers_of(names: Iterable[str]) -> dict[str, int]:

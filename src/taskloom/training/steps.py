@@ -43,8 +43,7 @@ class StepSource:
         )
         balanced = config.training.class_weights == "balanced"
         self.class_weights = balanced_weights(plan, model.table) if balanced else None
-        words = model.encoder.word_embeddings.weight
-        self.word_embeddings = next(name for name, parameter in model.named_parameters() if parameter is words)
+        self.word_embeddings = model.word_embeddings
 
     def __call__(self, step: int) -> StepBatch:
         """Return the batch of `step`, counted from 1."""

@@ -74,7 +74,7 @@ class Trainer:
     def train(self) -> None:
         """Run the steps that are left; the state after the last one is saved."""
         if self.evaluation_is_due:
-            self._evaluate_some(self.step)
+            self._evaluate_on_the_way(self.step)
             self.evaluation_is_due = False
         if self.step < self.plan.steps and not self.stopped_early:
             source = StepSource(self.plan, self.model, self.tokenizer, self.config)
@@ -89,11 +89,12 @@ class Trainer:
                     compute=self.compute,
                     events=Events(
                         log=lambda entry: self._log(entry, bar), warn=self.progress.say, save=self._save,
-                        evaluate=self._evaluate_some, describe=source.describe,
+                        evaluate=self._evaluate_on_the_way, describe=source.describe,
                     ),
                     totals=self.totals,
                     health=self.health,
                 )  # fmt: skip
+        self.optimizer.settle()  # after the last save: a run with more steps goes on from bits that nobody moved
         self._take_best()
         self._choose_thresholds()
         for tracker in self.trackers:
@@ -235,6 +236,10 @@ class Trainer:
             remove_old(self.run.best, keep=kept + 1)  # each kept checkpoint finds the best of its own time
         self.compute.ranks.wait()
 
+    def _evaluate_on_the_way(self, step: int, stopping: Callable[[], int] = int) -> bool | None:
+        with self.optimizer.settled():
+            return self._evaluate_some(step, stopping)
+
     def _evaluate_some(self, step: int, stopping: Callable[[], int] = int) -> bool | None:
         """Score a sample of each task; returns whether training should end early, None if it was stopped itself."""
         title, most = f"evaluating, step {step}", self.config.evaluation.max_rows
@@ -282,6 +287,7 @@ def start_trainer(
         layer_of=layers_of(named),
         settings=config.training,
         steps=plan.steps,
+        sparse=[model.word_embeddings],
     )
     compute = Computation(config.seed, device, choose_autocast(config.training.precision, device), ranks)
     trainer = Trainer(config, run, plan, model, Tokenizer.open(folder), optimizer, compute, progress)
