@@ -99,8 +99,8 @@ class ModelConfig(_Section):
     """Divide a row's loss by the log of its number of labels, or learn a scale for each task."""
     attention: Literal["auto", "eager", "sdpa", "flash"] = "auto"
     """The attention code: `auto` is taskloom's own exact one for DeBERTa-v2 and v3, `sdpa` where the encoder has it;
-    `flash` are CUDA kernels (for DeBERTa those of disentangled-flash or flashdeberta, for others flash-attn); `eager` and
-    `sdpa` are transformers' own."""
+    `flash` are CUDA kernels (for DeBERTa those of disentangled-flash or flashdeberta, for others flash-attn); `eager`
+    and `sdpa` are transformers' own."""
 
 
 class TrainingConfig(_Section):
