@@ -1,12 +1,13 @@
 """What an evaluation costs, that a killed one goes on, and how often paired tests reject what is true.
 
-python benchmarks/evaluation.py [RUN] [--tasks PATTERN]... [--swaps 1000]
+python benchmarks/evaluation.py [RUN] [--tasks PATTERN]... [--against RUN] [--swaps 1000]
 
 Each pass is a process of its own that writes to a folder of its own, with the baselines of prepared tasks removed
 first: quick (scores alone), full (without task embedding, chance and TF-IDF beside), the same again, and full, killed
 with -9 in the middle and typed again, whose results must be those of the unbroken pass. Then, for each task, the
-answers with and without task embedding are exchanged at random, row by row, 1,000 times, and tested: at the 5 % level 3
-to 7 % should be rejected. Without RUN a small run on built-in tasks is trained first.
+answers with and without task embedding (with --against, those of two evaluated runs, and nothing else is measured) are
+exchanged at random, row by row, 1,000 times, and tested: at the 5 % level 3 to 7 % should be rejected. Without RUN a
+small run on built-in tasks is trained first.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 
 from taskloom.data.store import cache_folder
 from taskloom.evaluation.metrics import main_metric
-from taskloom.evaluation.paired import p_value, statistics_of, swapped_differences
+from taskloom.evaluation.paired import common_rows, p_value, statistics_of, swapped_differences
 from taskloom.evaluation.predictions import Predictions, read_predictions
 from taskloom.run_file import load_config
 
@@ -97,12 +98,14 @@ def swapped(first: Predictions, second: Predictions, places: np.ndarray) -> tupl
     )
 
 
-def sizes(folder: Path, swaps: int) -> None:
-    """Print how often the test rejects at 5 % when answers with and without embedding are exchanged at random."""
+def sizes(ours: Path, theirs: Path, swaps: int) -> None:
+    """Print how often the test rejects at 5 % when the answers in two folders are exchanged at random."""
     generator = np.random.default_rng(0)
     rates = []
-    for path in sorted((folder / "predictions" / "without_embedding").glob("*.parquet")):
-        first, second = read_predictions(path.parents[1] / path.name), read_predictions(path)
+    for path in sorted(theirs.glob("*.parquet")):
+        if not (ours / path.name).is_file():
+            continue
+        first, second = common_rows(read_predictions(ours / path.name), read_predictions(path))
         metric = main_metric(first.kind, first.labels)
         everything = np.ones((1, len(first)))
         differing = int(
@@ -125,14 +128,19 @@ def sizes(folder: Path, swaps: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="?", type=Path)
+    parser.add_argument("--against", type=Path)
     parser.add_argument("--tasks", action="append", default=[])
     parser.add_argument("--swaps", type=int, default=1000)
     arguments = parser.parse_args()
+    if arguments.against is not None:
+        sizes(arguments.against / "predictions", arguments.run / "predictions", arguments.swaps)
+        return
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         run = arguments.run or small_run(folder)
         passes(run, folder, [part for pattern in arguments.tasks for part in ("--tasks", pattern)])
-        sizes(folder / "full", arguments.swaps)
+        kept = folder / "full" / "predictions"
+        sizes(kept, kept / "without_embedding", arguments.swaps)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from taskloom.evaluation import engine
 from taskloom.evaluation.predictions import read_predictions
 from taskloom.evaluation.report import read_report
 from taskloom.inference.predictor import load_model
-from taskloom.own_rows import OwnRows
+from taskloom.modeling.head_table import Head, HeadTable
+from taskloom.own_rows import OwnRows, task_of_rows
 from taskloom.run_file import load_config
-from taskloom.workflows import train
+from taskloom.workflows import rows_of, train
 
 WORDS = ("cat", "dog", "red", "blue", "big", "small", "happy", "sad")
 MOODS = ("Good Mood", "bad_mood")
@@ -99,9 +100,32 @@ def test_the_same_again_asks_the_model_nothing(run: Path, monkeypatch: pytest.Mo
     """After training, evaluate reads what was kept: the loaded model has the fingerprint of the trained one."""
     before = read_report(run / "results.json")
     monkeypatch.setattr(engine, "answer", lambda *_, **__: pytest.fail("the model was asked"))
+    monkeypatch.setattr(engine.tfidf, "tfidf_answers", lambda *_, **__: pytest.fail("a baseline was fitted"))
     found = evaluating.evaluate(run)
     assert found.tasks == before.tasks
     assert read_report(run / "results.json").step == before.step == 6
+
+
+def test_rows_that_were_left_out_are_known(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run left out of training stands in its folder, so that a few tasks need no look at all others."""
+    assert json.loads((run / "left_out.json").read_text(encoding="utf-8")) == {}
+    config = (run / "config.toml").read_text(encoding="utf-8").replace("drop_overlap = false", "drop_overlap = true")
+    (run / "config.toml").write_text(config, encoding="utf-8")
+    (run / "left_out.json").write_text('{"own/moods": [0, 1, 2]}', encoding="utf-8")
+    seen = []
+    original = engine.tfidf.tfidf_answers
+    monkeypatch.setattr(
+        engine.tfidf, "tfidf_answers", lambda *a, left_out: seen.append(left_out) or original(*a, left_out=left_out)
+    )
+    monkeypatch.setattr(evaluating, "prepare", lambda *_, **__: pytest.fail("all tasks were prepared"))
+    evaluating.evaluate(run, tasks=["own/moods"])
+    assert seen == [[0, 1, 2]]
+    (run / "left_out.json").unlink()
+    monkeypatch.undo()
+    monkeypatch.setenv("TASKLOOM_CACHE", str(run.parent / "cache"))
+    monkeypatch.chdir(run.parent)
+    found = evaluating.evaluate(run, tasks=["own/scores"])
+    assert set(found.tasks) == {"own/scores@1"}, "an older run's rows are found anew"
 
 
 def test_both_splits_in_one_pass(run: Path) -> None:
@@ -170,6 +194,25 @@ def test_a_moved_model_and_rows_of_ones_own(run: Path, tmp_path: Path) -> None:
     assert evaluating.evaluate(moved, tasks=["builtin/label_nli"], quick=True).tasks
     with pytest.raises(UserError, match="Name some with --tasks"):
         evaluating.evaluate(moved)
+
+
+def test_own_rows_of_other_kinds(run: Path, tmp_path: Path) -> None:
+    """Scores are taken in the head's scale; choices by place, letter or text are the same rows."""
+    path = tmp_path / "scored.csv"
+    path.write_text("said,stars\n" + "".join(f"the {WORDS[n % 8]},{n % 5}\n" for n in range(15)), encoding="utf-8")
+    scored = OwnRows(file=path, text="said", label="stars", head="own/scores")
+    report = evaluating.evaluate(run, data=scored, quick=True).untrained["own/scored@1"]["test"]
+    assert (report.kind, report.rows, report.head) == ("regression", 15, "own/scores@1")
+    choices = Head("c@1", "c", "multiple_choice", (), "multiple_choice", (0,))
+    table = HeadTable((choices,))
+    for answers in ((0, 1), ("A", "B"), ("a cat", "a dog")):
+        lines = [json.dumps({"q": "Who?", "options": ["a cat", "a dog"], "right": one}) for one in answers]
+        (tmp_path / "choices.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        asked = OwnRows(file=tmp_path / "choices.jsonl", text="q", pair="options", label="right", head="c")
+        rows = rows_of(task_of_rows(asked, table)[0]).splits["test"]
+        assert rows["label"].to_pylist() == [0, 1]
+    with pytest.raises(UserError, match="--pair that of the lists of"):
+        task_of_rows(OwnRows(file=tmp_path / "choices.jsonl", text="q", label="right", head="c"), table)
 
 
 MISTAKES = {

@@ -30,7 +30,8 @@ modeling.deberta modeling.kernels modeling.encoder modeling.scoring modeling.hea
 modeling.warm_start modeling.lineage
 evaluation.spans evaluation.metrics evaluation.predictions evaluation.statistics evaluation.intervals
 evaluation.baselines evaluation.tfidf evaluation.report evaluation.paired evaluation.comparison evaluation.routes
-evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.engine evaluation.table evaluation.across
+evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.thresholds evaluation.engine
+evaluation.table evaluation.across
 evaluation.transfer_report evaluation.transfer_table evaluation.protocol
 training.lazy_adamw training.optimizer training.checkpoint training.run_folder training.ranks training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building

@@ -97,6 +97,9 @@ class ModelConfig(_Section):
     """Tasks with the same set of label names share one head."""
     loss_scaling: Literal["none", "log_labels", "uncertainty"] = "none"
     """Divide a row's loss by the log of its number of labels, or learn a scale for each task."""
+    multilabel_loss: Literal["mean", "sum"] = "mean"
+    """A multi-label row's loss is the `mean` of its labels' losses, as heavy as any other row's, or their `sum`: many
+    labels then weigh more."""
     attention: Literal["auto", "eager", "sdpa", "flash"] = "auto"
     """The attention code: `auto` is taskloom's own exact one for DeBERTa-v2 and v3, `sdpa` where the encoder has it;
     `flash` are CUDA kernels (for DeBERTa those of disentangled-flash or flashdeberta, for others flash-attn); `eager`

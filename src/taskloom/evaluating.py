@@ -6,6 +6,7 @@ left its run in a folder of its own. Typed again, or after a kill, what is kept 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,7 @@ def evaluate(
     UserError for mistakes, DataError when nothing at all could be scored.
     """
     from taskloom.data.locks import locked
+    from taskloom.evaluation.report import merged, read_report
 
     if split not in (None, *SPLITS):
         raise UserError(f"--split {split!r} is not one of {', '.join(SPLITS)}.")
@@ -56,6 +58,7 @@ def evaluate(
     _check_writable(place.results)
     busy = UserError(f"{place.results} is in use by another process. Wait for it, or give another folder with --out.")
     with locked(place.results / ".lock", busy=busy):
+        before = read_report(results) if (results := place.results / "results.json").is_file() else None
         subject = open_subject(place)
         engine = subject.engine(quick=quick)
         jobs, skipped = find_jobs(subject, split=split, tasks=tasks, data=data, quick=quick, progress=progress)
@@ -68,7 +71,8 @@ def evaluate(
             )
         calibration = _calibrate(subject, engine, jobs, progress) if calibrate else {}
         found = _as_report(subject, engine, jobs, reports, skipped, calibration)
-        _keep(subject, found)
+        same = before is not None and before.model in ("", found.model)
+        (merged(before, found) if before is not None and same else found).write(results)
     return found
 
 
@@ -166,22 +170,34 @@ def _chosen(
     mine, others = _selected(subject, patterns)
     failed: dict[str, str] = {}
     done: list[tuple[Task, TaskStore]] = []
-    left_out: Mapping[str, Any] = {}
-    if mine and not quick and subject.config.evaluation.baselines:  # only TF-IDF asks which train rows were left out
-        run = prepare(subject.config, progress=progress)
-        left_out, ids = run.left_out_rows, {task.id for task in mine}
+    asks = bool(mine) and not quick and subject.config.evaluation.baselines  # only TF-IDF asks which rows were left out
+    left_out = _left_out(subject) if asks else {}
+    if mine and (left_out is None or not patterns):
+        run = prepare(subject.config, progress=progress, to_train=left_out is None)
+        left_out, ids = left_out or run.left_out_rows, {task.id for task in mine}
         done = [pair for pair in zip(run.tasks, run.stores, strict=True) if pair[0].id in ids]
         failed = {failure.task: failure.reason for failure in run.failed if failure.task in ids}
     there = {task.id for task, _ in done} | failed.keys()
     remaining = [task for task in (*mine, *others) if task.id not in there]
-    with progress.bar("preparing tasks", len(remaining)) as bar:
+    with (progress if remaining else Progress()).bar("preparing tasks", len(remaining)) as bar:
         for task in remaining:
             try:
                 done.append((task, subject.prepared(task)))
             except UserError as error:
                 failed[task.id] = str(error)
             bar.advance(note=task.id)
-    return done, failed, left_out
+    return done, failed, left_out or {}
+
+
+def _left_out(subject: Subject) -> Mapping[str, Any] | None:
+    """Return the places of train rows that a run left out, by task; None where an older run does not say."""
+    path = subject.place.run / "left_out.json"
+    if not subject.config.data.drop_overlap:
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None  # found anew, from all tasks of the run
 
 
 def _selected(subject: Subject, patterns: Sequence[str]) -> tuple[list[Task], list[Task]]:
@@ -277,13 +293,3 @@ def _as_report(
 
 def _every(report: RunReport) -> Iterable[tuple[str, dict[str, TaskReport]]]:
     yield from (report.tasks | report.untrained).items()
-
-
-def _keep(subject: Subject, found: RunReport) -> None:
-    """Write results.json, with what it said before of this very model."""
-    from taskloom.evaluation.report import merged, read_report
-
-    path = subject.place.results / "results.json"
-    before = read_report(path) if path.is_file() else None
-    same = before is not None and before.model in ("", found.model)
-    (merged(before, found) if before is not None and same else found).write(path)

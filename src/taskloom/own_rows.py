@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from taskloom.errors import DataError, ModelError, UserError, did_you_mean
 from taskloom.recipes.labels import is_generic, normalize_label
-from taskloom.recipes.own import own_task
+from taskloom.recipes.own import LETTERS, own_task
 from taskloom.recipes.recipe import Task
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ SHOWN = 8
 class OwnRows:
     """A csv, tsv, jsonl or parquet file: which columns are the text, its pair and the label, and whose head answers.
 
-    For tags `text` and `label` are columns of lists; for a regression head `label` holds the scores.
+    For tags `text` and `label` are columns of lists; for a regression head `label` holds the scores; for choices `pair`
+    is the column of their lists, and `label` the right one's place from 0, its letter or its text.
     """
 
     file: Path
@@ -79,14 +80,17 @@ def _check_columns(rows: OwnRows, there: Sequence[str]) -> None:
 
 def _task(rows: OwnRows, head: Head, labels: Sequence[str], found: Sequence[str]) -> Task:
     """Return the recipe; `names` maps the file's spelling of each label to that of `labels`, the ones to answer."""
-    if head.kind == "multiple_choice":
-        raise UserError(
-            f"{head.task} is multiple choice, whose rows have a column for each choice or a list of them. Describe the "
-            "file as a [[task]] in a run file (docs/recipes.md) and evaluate that run."
-        )
     entry: dict[str, Any] = {
         "id": f"own/{quote(rows.file.stem, safe='-_.')}", "kind": head.kind, "files": {SPLIT: str(rows.file.resolve())},
     }  # fmt: skip
+    if head.kind == "multiple_choice":
+        if rows.pair is None:
+            raise UserError(
+                f"{head.task} is multiple choice: --text is the column of prompts and --pair that of the lists of "
+                "choices, in a jsonl or parquet file."
+            )
+        choices = {"prompt": rows.text, "choices": rows.pair, "label": rows.label, "answer": _written(found)}
+        return own_task(entry | choices)
     if head.kind == "token_classification":
         entry |= {"tokens": rows.text, "labels": rows.label}
     else:
@@ -95,6 +99,13 @@ def _task(rows: OwnRows, head: Head, labels: Sequence[str], found: Sequence[str]
     if head.kind == "regression":
         return own_task(entry | {"low": head.low, "high": head.high})
     return own_task(entry | {"names": _names(rows, head.task, labels, found)})
+
+
+def _written(found: Sequence[str]) -> str:
+    """Return how the right choice is written: its place from 0, its letter, or its text."""
+    if all(value.isdecimal() for value in found):
+        return "place"
+    return "letter" if all(value in LETTERS for value in found) else "text"
 
 
 def _names(rows: OwnRows, task: str, labels: Sequence[str], found: Sequence[str]) -> dict[str, str]:

@@ -29,12 +29,20 @@ def trained_tasks(plan: Plan) -> list[TrainedTask]:
 
 def pages_of(plan: Plan, report: RunReport, config: RunConfig, zero_shot: str | None) -> dict[str, str]:
     """Return the pages that go with the run and with its model: file name -> text."""
+    from taskloom.recipes.held_out import held_out_tasks
     from taskloom.reporting.card import model_card
     from taskloom.reporting.task_list import citations, task_list
 
     trained = trained_tasks(plan)
     left_out = {task: len(places) for task, places in plan.left_out.items()} if config.data.drop_overlap else None
-    card = model_card(trained, report, zero_shot=zero_shot, max_length=config.data.max_length, left_out_rows=left_out)
+    card = model_card(
+        trained,
+        report,
+        zero_shot=zero_shot,
+        max_length=config.data.max_length,
+        left_out_rows=left_out,
+        held_out=[task.id for task in held_out_tasks(config.data.held_out)],
+    )
     return {
         "README.md": card,
         "tasks.md": task_list(trained, report, left_out=report.not_trained),

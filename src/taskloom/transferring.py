@@ -8,10 +8,11 @@ same seeds for every model. docs/transfer.md is the protocol in words.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from taskloom.config import DataConfig, RunConfig
 from taskloom.errors import ConfigError, DataError, UserError
@@ -39,6 +40,7 @@ class Transfer:
     cells: Cells
     tried: Cells
     progress: Progress
+    output: Path | None = None
     mirror: str = ""
     choices: list[Choice] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -71,6 +73,7 @@ def transfer(
     fingerprint = protocol.fingerprint()
     run = Transfer(
         protocol=protocol, tasks=select(protocol.tasks).tasks, progress=progress or Progress(), mirror=mirror,
+        output=output,
         cells=Cells(output and output / "measurements.jsonl", protocol=fingerprint),
         tried=Cells(output and output / "selection.jsonl", protocol=fingerprint),
     )  # fmt: skip
@@ -100,7 +103,7 @@ def _measure_model(run: Transfer, model: str, device: str, kept: list[Cell]) -> 
     start = open_start(model, device=device, precision="auto", length=run.protocol.max_length)
     weights = weights_of(start.folder)
     measurements = Measurements(
-        model, weights, run.protocol, dict(_benches(run, model, start)), run.cells, run.tried, run.progress,
+        model, weights, run.protocol, dict(_benches(run, model, weights, start)), run.cells, run.tried, run.progress,
         run.choices, run.skipped,
     )  # fmt: skip
     for method in run.protocol.methods:
@@ -121,13 +124,13 @@ def weights_of(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _benches(run: Transfer, model: str, start: Start) -> Iterator[tuple[str, Bench]]:
+def _benches(run: Transfer, model: str, weights: str, start: Start) -> Iterator[tuple[str, Bench]]:
     """Yield the tasks that a model may be measured on, prepared; what is refused or cannot be read is noted."""
     from taskloom.evaluation.transfer_report import Refused
     from taskloom.inference.measuring import Bench
     from taskloom.workflows import rows_of
 
-    reasons = _seen(run, model, start)
+    reasons = _seen(run, model, weights, start)
     for task in run.tasks:
         seen, reason = reasons.get(task.id, (False, ""))
         if reason:
@@ -158,37 +161,52 @@ def _prepared(run: Transfer, task: Task, start: Start) -> TaskStore:
     return prepare_task(task, config, start.tokenizer, cache_folder())
 
 
-def _seen(run: Transfer, model: str, start: Start) -> dict[str, tuple[bool, str]]:
+def _seen(run: Transfer, model: str, weights: str, start: Start) -> dict[str, tuple[bool, str]]:
     """Return by task id whether it counts as seen, and why or what else is to be told.
 
     By id or data set where the model records it; a task that the record does not hold out is looked for, row by row, in
     what the model was trained on. Nothing is known of an encoder that is no model of ours.
     """
-    from taskloom.overlapping import touched_rows
-    from taskloom.recipes.select import get_task
-    from taskloom.workflows import rows_of
-
     lineage = start.lineage
     if not lineage.known:
         return {}
     found = {task.id: (True, reason) for task in run.tasks if (reason := lineage.seen(task))}
     unsure = [task for task in run.tasks if task.id not in found and task.id not in lineage.held_out]
-    if not unsure:
-        return found
-    trained, unknown = [], []
-    for name in lineage.trained:
-        try:
-            trained.append(get_task(name))
-        except UserError:
-            unknown.append(name)  # a task of somebody's own, whose files may be anywhere
-    run.progress.say(f"{model} does not record that {len(unsure)} tasks were held out: their rows are looked for")
-    touched = touched_rows(trained, unsure, lambda task: rows_of(task, mirror=run.mirror), progress=run.progress)
-    for task in unsure:
-        share, told = touched.of(task)
-        told += f"; not looked through: {', '.join(unknown)}" if unknown else ""
+    for task, (share, told) in zip(unsure, _touched(run, model, weights, start, unsure), strict=True):
         if told:
             found[task.id] = (share > TOUCHED, told)
     return found
+
+
+def _touched(run: Transfer, model: str, weights: str, start: Start, tasks: Sequence[Task]) -> list[tuple[float, str]]:
+    """Return for each task the share of its rows that stand in a model's train rows, and what is to be told of it.
+
+    It is looked for once for the same weights and tasks, and kept beside the measurements.
+    """
+    from taskloom.overlapping import touched_rows
+    from taskloom.recipes.select import get_task
+    from taskloom.workflows import rows_of
+
+    path = run.output and run.output / "overlap.json"
+    kept: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
+    keys = [f"{weights} {task.versioned}" for task in tasks]
+    missing = [task for task, key in zip(tasks, keys, strict=True) if key not in kept]
+    if missing:
+        trained, unknown = [], []
+        for name in start.lineage.trained:
+            try:
+                trained.append(get_task(name))
+            except UserError:
+                unknown.append(name)  # a task of somebody's own, whose files may be anywhere
+        run.progress.say(f"{model} does not record that {len(missing)} tasks were held out: their rows are looked for")
+        touched = touched_rows(trained, missing, lambda task: rows_of(task, mirror=run.mirror), progress=run.progress)
+        for task in missing:
+            share, told = touched.of(task)
+            also = f"not looked through: {', '.join(unknown)}" if unknown else ""
+            kept[f"{weights} {task.versioned}"] = [share, "; ".join(part for part in (told, also) if part)]
+        if path:
+            path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    return [(float(kept[key][0]), str(kept[key][1])) for key in keys]
 
 
 def _report(run: Transfer, facts: Sequence[ModelFacts], kept: Sequence[Cell]) -> TransferReport:

@@ -6,6 +6,7 @@ single room above may know, so it stands here, once, for the command line and fo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -313,6 +314,7 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     )
     for name, page in pages.items():
         run.write(name, page)
+    run.write("left_out.json", json.dumps({task: places.tolist() for task, places in plan.left_out.items()}))
     report.write(run.file("results.json"))  # its existence says that the run is finished
     write_report(run.path, report, trained_tasks(plan), config)  # `taskloom report` makes it anew, so it comes after
     return report

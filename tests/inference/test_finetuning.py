@@ -159,3 +159,19 @@ def test_a_report_needs_rows(start: Start, topics: TaskStore) -> None:
     assert report_on(model, task, topics, "validation", how=start.how, places=nothing, seed=0) is None
     report = report_on(model, task, topics, "validation", how=start.how, places=None, seed=0)
     assert report is not None and report.rows == 30
+
+
+def test_label_names_are_read_where_they_say_something(start: Start, tiny_bert: Path, tmp_path: Path) -> None:
+    """Words have features, in the order of the labels; digits, other kinds and sets with an empty name have none."""
+    store = made_store("nli", Tokenizer.open(tiny_bert), tmp_path)
+    task = made_task("nli")
+    moods = dataclasses.replace(store, labels=("good_mood", "bad mood", "No"), fingerprint="a")
+    assert start.name_features(task, moods) is None
+    moods = dataclasses.replace(store, labels=("good_mood", "bad mood", "red"), fingerprint="b")
+    found = start.name_features(task, moods)
+    assert found is not None and found["mean"].shape == (3, 32)
+    np.testing.assert_allclose(found["mean"], start.text_features(["good mood", "bad mood", "red"])["mean"])
+    assert start.name_features(task, dataclasses.replace(store, labels=("1", "2", "3"), fingerprint="c")) is None
+    topics = dataclasses.replace(store, kind="multilabel", fingerprint="d")
+    assert start.name_features(made_task("topics"), topics) is None
+    assert tuned(start, moods, "nli").head == "probe with names"

@@ -103,3 +103,16 @@ def test_two_classes_and_absent_ones(stores: dict[str, TaskStore]) -> None:
     one = Features("classification", {"own": values[:1]}, places[:1], np.zeros(1, np.int64))
     alone = fit_head(one, store, "validation", pooling="own", penalty=1.0)
     assert int(alone.logits(values[:1]).argmax()) == int(store.splits["validation"].labels[places[0]])
+
+
+def test_label_names_count_as_a_row_each(stores: dict[str, TaskStore]) -> None:
+    """With names, the fit is that of the rows and one more for each label, in the order of the labels."""
+    store, draw = stores["nli"], np.random.default_rng(0)
+    labels = np.asarray(store.splits["validation"].labels)
+    given, names = draw.normal(size=(len(labels), 4)), draw.normal(size=(3, 4))
+    features = made_features("classification", given)
+    head = fit_head(features, store, "validation", pooling="own", penalty=1.0, names={"own": names})
+    every = np.concatenate([given, names])
+    scaled = (every - every.mean(0)) / np.sqrt(np.square(every - every.mean(0)).mean())
+    fitted = LogisticRegression(C=1.0, max_iter=200).fit(scaled, [*labels, 0, 1, 2])
+    np.testing.assert_allclose(head.logits(every), fitted.decision_function(scaled), atol=1e-3)

@@ -16,6 +16,7 @@ from taskloom.data.batches import MicroBatch
 from taskloom.errors import ModelError
 from taskloom.modeling.head_table import Head, HeadTable
 from taskloom.modeling.heads import example_losses, linear, route
+from taskloom.recipes.recipe import KINDS
 
 WIDTH = 8
 
@@ -119,6 +120,24 @@ def plain_loss(
         return functional.cross_entropy(mine[:, rows].T, label[None], label_smoothing=smoothing)
     tagged = batch.sequence_example[batch.word_sequence] == example
     return functional.cross_entropy(words[tagged][:, rows], batch.word_label[tagged], label_smoothing=smoothing)
+
+
+def test_a_sum_over_labels_is_the_mean_times_their_number() -> None:
+    """With multilabel_loss "sum" the loss of such a row is its mean times its labels; no other loss changes."""
+    heads = table()
+    batch = random_batch(heads)
+    routing = route(batch, heads)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(len(batch.input_ids), len(routing.rows), generator=generator)
+    words = torch.randn(len(batch.word_sequence), len(routing.rows), generator=generator)
+    mean, summed = (
+        example_losses(logits, words, batch, routing, label_smoothing=0.0, multilabel_loss=way)
+        for way in ("mean", "sum")
+    )
+    several = batch.kind == KINDS.index("multilabel")
+    assert several.any() and not several.all()
+    torch.testing.assert_close(summed[several], mean[several] * 4)  # made "emotions" has four labels
+    assert torch.equal(summed[~several], mean[~several])
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -91,6 +91,8 @@ def test_card_says_when_overlap_was_not_looked_for(tmp_path: Path) -> None:
     assert "were not held against evaluation rows" in model_card(trained, report, zero_shot=None, max_length=96)
     clean = model_card(trained, report, zero_shot=None, max_length=96, left_out_rows={})
     assert "None was found." in clean
+    held = model_card(trained, report, zero_shot=None, max_length=96, left_out_rows={}, held_out=["trec", "ag_news"])
+    assert "stand in theirs: ag_news, trec. None was found." in held
 
 
 def test_card_of_a_run_of_hundreds_of_tasks_is_valid(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def test_transfer_means_are_over_common_tasks_and_intervals_over_seeds(tmp_path:
     path.write_text("\n".join(map(json.dumps, lines)) + "\n\n", encoding="utf-8")
     first, second = means(read_cells(path))["probe"]["16"]
     assert (first.mean, first.tasks, first.seeds) == (pytest.approx(0.6), 1, 2)
+    assert (first.wins, first.losses) == (None, None)
     assert first.interval is not None
     assert first.interval[1] - first.mean == pytest.approx(12.706 * np.std([0.5, 0.7], ddof=1) / 2**0.5, rel=1e-3)
     assert (second.wins, second.losses) == (1, 0)
@@ -113,12 +114,12 @@ def test_transfer_means_are_over_common_tasks_and_intervals_over_seeds(tmp_path:
 
 
 def test_ways_without_labels_stay_apart_and_the_later_line_counts(tmp_path: Path) -> None:
-    """Zero-shot lines of two settings are two methods; a measurement made again replaces the first."""
+    """Zero-shot lines of two settings are two methods; a later line replaces an earlier one; a torn end is none."""
     line = {"model": "a", "task": "x", "shots": 0, "seed": 0, "method": "zero-shot", "setting": "nli", "score": 0.5}
     tuned = {**line, "shots": 8, "method": "finetune", "setting": "gentle"}
     lines = [line, {**line, "setting": "words", "score": 0.6}, tuned, {**tuned, "setting": "bold", "score": 0.9}]
     path = tmp_path / "transfer.jsonl"
-    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    path.write_text("\n".join(map(json.dumps, lines)) + '\n{"model": "a", "ta', encoding="utf-8")
     found = means(read_cells(path))
     assert {method: by[shots][0].mean for method, by in found.items() for shots in by} == {
         "zero-shot, nli": 0.5, "zero-shot, words": 0.6, "finetune": 0.9,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -226,9 +227,21 @@ def test_what_is_not_there_is_left_out(tmp_path: Path) -> None:
         assert f'id="{anchor}"' not in text
 
 
+def test_transfer_at_one_number_of_shots_is_a_table_alone(tmp_path: Path) -> None:
+    """Zero-shot results have no curve over shots: they stand in the table, without an empty chart or legend."""
+    folder = tmp_path / "run"
+    report, trained = made_run(folder)
+    line = {"model": "<m>", "task": "held", "shots": 0, "seed": 0, "method": "zero-shot", "score": 0.4}
+    (tmp_path / "other.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    text = page(gather(folder, report, trained, transfer=tmp_path / "other.jsonl"))
+    part = text.partition('id="transfer"')[2].partition("</section>")[0]
+    assert "&lt;m&gt;" in part and "0.400" in part
+    assert "<svg" not in part and "legend" not in part
+
+
 def test_broken_transfer_results_are_told(tmp_path: Path) -> None:
-    """A torn transfer file is an error with its line, not a page without the part."""
+    """A file of something else is an error with its line, not a page without the part."""
     report, trained = made_run(tmp_path / "run")
-    (tmp_path / "run" / "transfer.jsonl").write_text('{"model":', encoding="utf-8")
+    (tmp_path / "run" / "transfer.jsonl").write_text('{"model":\n', encoding="utf-8")
     with pytest.raises(DataError, match="line 1"):
         gather(tmp_path / "run", report, trained, cache=None)

@@ -92,7 +92,7 @@ def test_report_has_the_run_and_is_made_anew(run_file: Path) -> None:
     """The page shows tasks, curves and texts of wrong rows; made again it is the same, or on request without texts."""
     run = train(load_config(run_file, ["training.learning_rate=1e-9"]))
     page = (run.folder / "report.html").read_text(encoding="utf-8")
-    assert "own/classes" in page and "own/scores" in page
+    assert "own/<wbr>classes" in page and "own/<wbr>scores" in page
     assert page.count("<polyline") >= 2
     assert "<blockquote><p>the " in page
     (run.folder / "report.html").unlink()

@@ -103,3 +103,17 @@ def test_word_rows_of_a_step_are_those_with_a_gradient(run_file: Path) -> None:
     assert gradient is not None
     touched = gradient.abs().sum(1).nonzero()[:, 0]
     assert torch.isin(touched, batch.used[source.word_embeddings]).all()
+
+
+def test_padding_is_what_is_computed_and_not_read(run_file: Path) -> None:
+    """An encoder that packs computes tokens rounded up, in parts of about equal size; another one the padding."""
+    config = load_config(run_file, ["training.batch_size=90", "training.tokens_per_micro_batch=8192"])
+    _, source = source_of(config)
+    batch = source(1)
+    assert batch.tokens <= batch.padded_tokens < batch.tokens + 64 * len(batch.micro_batches)
+    assert len(batch.micro_batches) == 4
+    source.model.encoder.compiled = True
+    padded = StepSource(source.plan, source.model, source.batcher.tokenizer, config)(1)
+    assert padded.padded_tokens == sum(one.batch.input_ids.numel() for one in padded.micro_batches)
+    rows = [sorted(row for one in found.micro_batches for row in one.batch.row.tolist()) for found in (batch, padded)]
+    assert rows[0] == rows[1]

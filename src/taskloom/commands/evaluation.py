@@ -31,7 +31,9 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Labelled rows of your own: csv, tsv, jsonl or parquet.")
     ] = None,
     text: Annotated[str | None, typer.Option(metavar="COLUMN", help="With --data: the text.")] = None,
-    pair: Annotated[str | None, typer.Option(metavar="COLUMN", help="With --data: the second text.")] = None,
+    pair: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="With --data: the second text, or the list of choices.")
+    ] = None,
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="With --data: the right answer.")] = None,
     head: Annotated[
         str | None, typer.Option(metavar="TASK", help="With --data: the trained task that answers.")

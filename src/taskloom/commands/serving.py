@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from taskloom.commands.options import Device, ModelPath, Precision
+from taskloom.commands.options import Backend, Device, ModelPath, Precision
 from taskloom.commands.printing import open_model
 from taskloom.errors import SourceError, UserError
 
@@ -28,6 +28,7 @@ def serve(
     max_labels: Annotated[int, typer.Option(help="Labels of a request.")] = 200,
     max_queued: Annotated[int, typer.Option(help="Requests that wait; more get 429.")] = 256,
     gather_ms: Annotated[float, typer.Option(help="How long a request waits for others to be computed with.")] = 4.0,
+    backend: Backend = "auto",
     precision: Precision = "auto",
     device: Device = "auto",
 ) -> None:
@@ -47,7 +48,7 @@ def serve(
     )  # fmt: skip
     if not settings.api_key and not is_loopback(host):
         _say(f"Warning: everybody who reaches {host} can use the model. Set {KEY_VARIABLE} or --api-key-file.")
-    serve(make_app(open_model(model, device, precision), settings), host=host, port=port, say=_say)
+    serve(make_app(open_model(model, device, precision, backend), settings), host=host, port=port, say=_say)
 
 
 def _say(message: str) -> None:

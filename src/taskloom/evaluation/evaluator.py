@@ -148,6 +148,7 @@ def answer(
         gold=collected.gold(),
         scores=scores,
         offsets=collected.offsets,
+        threshold=known.threshold,
     )
 
 

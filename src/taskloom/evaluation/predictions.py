@@ -37,6 +37,7 @@ class Predictions:
     regression: gold float32 (rows,), scores float32 (rows,), both in original units
     multiple_choice: gold int (rows,), scores float32 (choices of all rows,), offsets
     token_classification: gold int (words of all rows,), scores int (words of all rows,): label ids, offsets
+    `threshold` is the probability from which on a label of multilabel is a yes.
     """
 
     task: str
@@ -47,16 +48,20 @@ class Predictions:
     gold: Array
     scores: Array
     offsets: Array | None = None
+    threshold: float = THRESHOLD
 
     def __len__(self) -> int:
         return len(self.row)
 
-    def answers(self, threshold: float = THRESHOLD) -> Array:
-        """Return the decisions, shaped as `gold`: best class or choice (ties: the lowest), labels over `threshold`."""
+    def answers(self, threshold: float | None = None) -> Array:
+        """Return the decisions, shaped as `gold`: best class or choice (ties: the lowest), labels over `threshold`.
+
+        None is the task's own threshold.
+        """
         if self.kind == "classification":
             return np.asarray(self.scores.argmax(1))
         if self.kind == "multilabel":
-            return np.asarray(self.scores >= threshold)
+            return np.asarray(self.scores >= (self.threshold if threshold is None else threshold))
         if self.kind == "multiple_choice":
             return best_choices(self.scores, self.word_offsets)
         return self.scores
@@ -118,7 +123,8 @@ def write_predictions(predictions: Predictions, folder: Path, *, key: str = "") 
     path = predictions_file(folder, predictions.task, predictions.split)
     columns = {"row": pa.array(predictions.row, pa.int64()), "gold": _column(predictions, predictions.gold, gold=True)}
     columns["scores"] = _column(predictions, predictions.scores, gold=False)
-    about = {name: getattr(predictions, name) for name in ("task", "kind", "split", "labels")} | {"key": key}
+    names = ("task", "kind", "split", "labels", "threshold")
+    about = {name: getattr(predictions, name) for name in names} | {"key": key}
     table = pa.table(columns).replace_schema_metadata({"taskloom": json.dumps(about)})
     temporary = path.with_suffix(".part")
     pq.write_table(table, temporary)
@@ -146,6 +152,7 @@ def read_predictions(path: Path) -> Predictions:
         gold=gold.reshape(-1, len(labels)) if kind == "multilabel" else gold,
         scores=scores.reshape(-1, len(labels)) if kind in ("classification", "multilabel") else scores,
         offsets=offsets if kind in ("multiple_choice", "token_classification") else None,
+        threshold=about.get("threshold", THRESHOLD),
     )
 
 

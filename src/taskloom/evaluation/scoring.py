@@ -12,7 +12,7 @@ from taskloom.evaluation import metrics
 from taskloom.evaluation.baselines import chance_of_choice, constant_answer, expected_by_chance, guesses
 from taskloom.evaluation.intervals import Interval, bootstrap, wilson
 from taskloom.evaluation.metrics import Metrics
-from taskloom.evaluation.predictions import THRESHOLD, Predictions
+from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.report import TaskReport
 from taskloom.evaluation.statistics import statistic_of
 
@@ -26,7 +26,7 @@ def score(
     family: str = "other",
     rows_available: int | None = None,
     unused_rows: Mapping[str, int] | None = None,
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
     seed: int = 0,
 ) -> TaskReport:
     """Return the report of one task on one split; raises DataError without rows.
@@ -57,7 +57,7 @@ def score(
     )
 
 
-def chance(predictions: Predictions, *, threshold: float = THRESHOLD, seed: int = 0) -> Metrics:
+def chance(predictions: Predictions, *, threshold: float | None = None, seed: int = 0) -> Metrics:
     """Return what answers drawn at random get: the exact expectation where it is known, else the mean of many draws."""
     drawn = [compute(guess, threshold) for guess in guesses(predictions, seed)]
     reasons = {name: reason for one in drawn for name, reason in one.reasons.items()}
@@ -69,7 +69,7 @@ def chance(predictions: Predictions, *, threshold: float = THRESHOLD, seed: int 
     return Metrics(values | exact, {name: reason for name, reason in reasons.items() if name not in exact})
 
 
-def compute(predictions: Predictions, threshold: float = THRESHOLD) -> Metrics:
+def compute(predictions: Predictions, threshold: float | None = None) -> Metrics:
     """Return the metrics of the predictions' kind."""
     gold, answers = predictions.gold, predictions.answers(threshold)
     if predictions.kind == "classification":
@@ -84,7 +84,7 @@ def compute(predictions: Predictions, threshold: float = THRESHOLD) -> Metrics:
 
 
 def intervals_of(
-    predictions: Predictions, found: Metrics, *, threshold: float = THRESHOLD, seed: int = 0
+    predictions: Predictions, found: Metrics, *, threshold: float | None = None, seed: int = 0
 ) -> dict[str, Interval]:
     """Return the 95 % interval of the main metric, and of Spearman beside Pearson; those that exist."""
     if predictions.kind in ("classification", "multiple_choice"):

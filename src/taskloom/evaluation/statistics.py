@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from taskloom.errors import DataError
 from taskloom.evaluation import metrics
-from taskloom.evaluation.predictions import THRESHOLD, Predictions
+from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.spans import span_counts
 
 Array = NDArray[Any]
@@ -54,7 +54,7 @@ class Spearman:
 
 
 def statistic_of(
-    predictions: Predictions, metric: str, *, threshold: float = THRESHOLD, scale: Array | None = None
+    predictions: Predictions, metric: str, *, threshold: float | None = None, scale: Array | None = None
 ) -> RowSums | Spearman:
     """Return one metric of a task's answers as a statistic; raises DataError for a metric that the kind does not have.
 

@@ -28,7 +28,7 @@ from taskloom.data.ragged import offsets_of, ragged
 from taskloom.data.store import SplitStore, TaskStore, kept_rows
 from taskloom.errors import DataError
 from taskloom.evaluation.baselines import most_frequent
-from taskloom.evaluation.predictions import Predictions
+from taskloom.evaluation.predictions import THRESHOLD, Predictions
 
 Array = NDArray[Any]
 Matrix = Any
@@ -78,7 +78,7 @@ def tfidf_answers(store: TaskStore, split: str, predictions: Predictions, *, lef
 
 def answered(predictions: Predictions, scores: Array) -> Predictions:
     """Return the baseline's answers in the place of the model's."""
-    return dataclasses.replace(predictions, scores=scores)
+    return dataclasses.replace(predictions, scores=scores, threshold=THRESHOLD)
 
 
 def train_places(store: TaskStore, left_out: Array | None) -> Array:

@@ -18,19 +18,15 @@ from numpy.typing import NDArray
 
 from taskloom.data.standardize import CanonicalTask
 from taskloom.data.store import TaskStore
-from taskloom.errors import RecastError
 from taskloom.evaluation.evaluator import softmax_by_row
 from taskloom.evaluation.predictions import Predictions
 from taskloom.inference.classifying import Classifier, Question, Way
-from taskloom.inference.features import Features, features_of
+from taskloom.inference.features import Features
 from taskloom.inference.label_sets import TEMPLATE, label_sets
 from taskloom.inference.pieces import Reading
-from taskloom.inference.prepared_rows import SPLIT, prepare_rows
 from taskloom.inference.probing import probe_predictions, softmax
 from taskloom.inference.scorers import torch_scorers
-from taskloom.inference.start import Start
-from taskloom.modeling.head_table import Head
-from taskloom.recipes.recasts import readable_labels
+from taskloom.inference.start import Start, said_labels
 from taskloom.recipes.recipe import Task
 
 Array = NDArray[Any]
@@ -70,12 +66,7 @@ class Blind:
 
     def labels(self) -> tuple[str, ...] | None:
         """Return the label names in words, or None where they say nothing or only some of them can be said."""
-        try:
-            found = readable_labels(self.task, self.store.labels)
-        except RecastError:
-            return None
-        said = tuple(name for name in found if name is not None)
-        return said if len(said) == len(found) else None
+        return said_labels(self.task, self.store.labels)
 
     def predictions(self, way: str, features: Features) -> Predictions:
         """Return the answers of one way; `features` are those of the rows by the untouched encoder."""
@@ -138,13 +129,7 @@ class Blind:
         )  # fmt: skip
 
     def _vectors(self, texts: Sequence[str]) -> Array:
-        """Return mean-pooled embeddings (texts, width) by the untouched encoder."""
-        head = Head("texts", "texts", "classification", ("a", "b"), "texts", (0, 1))
-        start = self.start
-        given = prepare_rows(list(texts), head, start.tokenizer, max_length=start.max_length)
-        every = np.arange(len(texts))
-        found = features_of(start.fresh(), given, SPLIT, every, how=start.how, max_length=start.max_length)
-        return found.values["mean"]
+        return self.start.text_features(texts)["mean"]
 
     def _head(self) -> Any:
         return self.start.matching_head(self.store, self.task.id)

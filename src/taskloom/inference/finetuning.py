@@ -1,9 +1,9 @@
 """Fine-tuning on one task, few rows or many: the training loop of a run with a plan of one task.
 
 The head starts where it can: from a head of the model with the same labels, else from a linear probe of the model's own
-features on the very rows (Kumar et al. 2022, LP-FT: a head drawn at random bends the encoder while it learns where the
-classes are). The task embedding stays zero and out of the way. What has been found out about rates and steps stands in
-docs/log.md; the defaults below are its result.
+features of the very rows and of the label names (Kumar et al. 2022, LP-FT: a head drawn at random bends the encoder
+while it learns where the classes are). The task embedding stays zero and out of the way. What was measured of these
+choices, and what was not, stands in docs/log.md.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ HeadStart = Literal["auto", "reuse", "probe", "new"]
 class Settings:
     """How a task is learned. An epoch is one pass over the training rows; steps are kept between the two bounds.
 
-    `head` says where the head starts: auto is reuse where the model has a head of the same labels, else probe.
+    `head` says where the head starts: auto is reuse where the model has a head of the same labels, else probe, with
+    `penalty` and, where `names` is set and label names say something, each name as one more row of its label.
     `frozen` counts the parts of the encoder that stay as they are, from below: 1 is the embeddings, each further one a
     layer.
     """
@@ -63,7 +64,8 @@ class Settings:
     frozen: int = 0
     head: HeadStart = "auto"
     pooling: str = "own"
-    penalty: float = 1.0
+    penalty: float = 0.01
+    names: bool = True
     label_smoothing: float = 0.0
 
     def steps(self, rows: int) -> int:
@@ -173,8 +175,11 @@ def _head_rows(
             return found, "reuse"
     if wanted in ("auto", "probe"):
         features = features or start.features(store, "train", places, max_length=max_length)
-        head = fit_head(features, store, "train", pooling=settings.pooling, penalty=settings.penalty)
-        return head, "probe"
+        names = start.name_features(task, store) if settings.names else None
+        head = fit_head(
+            features, store, "train", pooling=settings.pooling, penalty=settings.penalty, names=names
+        )  # fmt: skip
+        return head, "probe" if names is None else "probe with names"
     return None, "new"
 
 

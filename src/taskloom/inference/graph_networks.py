@@ -37,6 +37,7 @@ class GraphEncoder(nn.Module):
         self.hidden_width = width
         self.word_embeddings = nn.Embedding(0, word_width)
         self.reads_types = TYPES in graph.inputs
+        self.packs = False
 
     def __deepcopy__(self, _known: Any) -> GraphEncoder:
         """A graph has no weights to share or to cast, so a copy for scoring is the encoder itself."""

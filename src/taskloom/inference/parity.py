@@ -19,7 +19,7 @@ from torch import Tensor
 
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.evaluation.metrics import main_metric
-from taskloom.evaluation.predictions import THRESHOLD, Predictions
+from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.scoring import compute
 from taskloom.modeling.head_table import Head
 from taskloom.modeling.model import Model
@@ -137,7 +137,7 @@ def _decisions(first: Predictions, second: Predictions, scale: float | None) -> 
         return same, np.ones_like(same)
     same = np.ravel(first.answers() == second.answers())
     if first.kind == "multilabel":
-        return same, np.ravel(np.abs(first.scores - THRESHOLD) > TIE / 2)
+        return same, np.ravel(np.abs(first.scores - first.threshold) > TIE / 2)
     if first.kind == "classification":
         best = np.sort(first.scores, axis=1)
         return same, best[:, -1] - best[:, -2] > TIE if best.shape[1] > 1 else np.ones_like(same)

@@ -15,7 +15,7 @@ from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError, did_you_mean
 from taskloom.evaluation.calibration import scaled
 from taskloom.evaluation.evaluator import NO_ANSWER, OUTSIDE, Answering, answer
-from taskloom.evaluation.predictions import THRESHOLD, Predictions
+from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.routes import place_of
 from taskloom.inference.abstaining import abstained, check_abstaining
 from taskloom.inference.adapters import with_adapter
@@ -115,7 +115,7 @@ class Model:
         task: str,
         rows: Sequence[Any],
         *,
-        threshold: float = THRESHOLD,
+        threshold: float | None = None,
         use_task_embedding: bool = True,
         abstain_below: float | None = None,
     ) -> list[dict[str, Any]]:
@@ -123,8 +123,8 @@ class Model:
 
         A row is a text or a (text, pair), a (prompt, [choices]), or a list of words; or a dict of canonical columns.
         classification: {"label": name, "scores": {name: p}}; multilabel: {"labels": [names], "scores": {name: p}}, the
-        labels with p of at least `threshold`; regression: {"score": x} in original units; multiple choice:
-        {"label": position, "scores": [p, ...]}; tags: {"labels": [a tag a word]}.
+        labels with p of at least `threshold` (default: the task's own, chosen in training); regression: {"score": x} in
+        original units; multiple choice: {"label": position, "scores": [p, ...]}; tags: {"labels": [a tag a word]}.
         With `abstain_below`, a probability, an answer that is less sure has None as its label (or labels) and
         "abstained": True, the others False; the probabilities are then calibrated if the model was
         (`taskloom evaluate --calibrate`). A multilabel row is as sure as its least sure label. ModelError for scores
@@ -150,10 +150,10 @@ class Model:
             places=np.arange(len(split)),
             unseen=unseen,
         )
-        if abstain_below is None:
-            return _RESULTS[head.kind](answers, threshold)
-        answers = self._calibrated(answers, head)
-        return abstained(_RESULTS[head.kind](answers, threshold), answers, abstain_below)
+        if abstain_below is not None:
+            answers = self._calibrated(answers, head)
+        results = _RESULTS[head.kind](answers, answers.threshold if threshold is None else threshold)
+        return results if abstain_below is None else abstained(results, answers, abstain_below)
 
     @overload
     def classify(
@@ -207,7 +207,9 @@ class Model:
         if temperature is None:
             return answers
         scores = scaled(answers.scores, temperature, kind=answers.kind, offsets=answers.offsets)
-        return dataclasses.replace(answers, scores=scores)
+        # A temperature moves probabilities towards one half or away from it; the same labels stay above the threshold.
+        threshold = scaled(np.array([answers.threshold]), temperature, kind="multilabel")
+        return dataclasses.replace(answers, scores=scores, threshold=float(threshold[0]))
 
     def classifier(self, *, use_task_embedding: bool = False, long: Long = "truncate") -> Classifier:
         """Return what scores labels given on the spot, with the scorers of the heads that the model has."""

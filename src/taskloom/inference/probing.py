@@ -8,6 +8,7 @@ for every encoder; both are folded into weight and bias, so the result is plain 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,10 +46,25 @@ def pooling_of(kind: str, pooling: str) -> str:
     return WORDS if kind == "token_classification" else pooling
 
 
-def fit_head(features: Features, store: TaskStore, split: str, *, pooling: str, penalty: float) -> LinearHead:
-    """Return the head that fits the labels of some rows best; `penalty` is the inverse strength C of scikit-learn."""
+def fit_head(
+    features: Features,
+    store: TaskStore,
+    split: str,
+    *,
+    pooling: str,
+    penalty: float,
+    names: Mapping[str, Array] | None = None,
+) -> LinearHead:
+    """Return the head that fits the labels of some rows best; `penalty` is the inverse strength C of scikit-learn.
+
+    `names`, for classification, are features of the label names by pooling, (labels, width): each then counts as one
+    more row of its label.
+    """
     given = features.values[pooling_of(features.kind, pooling)][:MOST_WORDS]
     target = targets(features, store, split)[:MOST_WORDS]
+    if names is not None:
+        given = np.concatenate([given, names[pooling]])
+        target = np.concatenate([target, np.arange(len(store.labels))])
     center = given.mean(0)
     spread = float(np.sqrt(np.square(given - center).mean())) or 1.0
     scaled = (given - center) / spread

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from torch import Tensor
 
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
+from taskloom.errors import RecastError
 from taskloom.evaluation.evaluator import Answering
 from taskloom.inference.features import Features, features_of
+from taskloom.inference.prepared_rows import SPLIT, prepare_rows
 from taskloom.inference.probing import LinearHead
 from taskloom.modeling.encoder import (
     Encoder,
@@ -32,6 +34,8 @@ from taskloom.modeling.lineage import lineage_of
 from taskloom.modeling.model import HEADS_WEIGHTS, Model, read_record
 from taskloom.modeling.warm_start import is_model_folder
 from taskloom.recipes.labels import is_generic, normalize_label
+from taskloom.recipes.recasts import readable_labels
+from taskloom.recipes.recipe import Task
 
 Array = NDArray[Any]
 
@@ -52,6 +56,7 @@ class Start:
         self._weights = {name: value.clone() for name, value in self.encoder.state_dict().items()}
         self.how = Answering(tokenizer=self.tokenizer, device=device, autocast=autocast, use_task_embedding=False)
         self._model: Model | None = None
+        self._names: dict[str, dict[str, Array] | None] = {}
         self.table, self.heads = HeadTable(()), dict[str, Tensor]()
         if is_model_folder(folder):
             self.table = HeadTable.from_json(read_record(folder)["tasks"])
@@ -78,6 +83,21 @@ class Start:
     def features(self, store: TaskStore, split: str, places: Array, *, max_length: int) -> Features:
         """Return features of some rows by the untouched encoder."""
         return features_of(self.fresh(), store, split, places, how=self.how, max_length=max_length)
+
+    def text_features(self, texts: Sequence[str]) -> dict[str, Array]:
+        """Return features of plain texts by the untouched encoder: by pooling, (texts, width)."""
+        head = Head("texts", "texts", "classification", ("a", "b"), "texts", (0, 1))
+        given = prepare_rows(list(texts), head, self.tokenizer, max_length=self.max_length)
+        every = np.arange(len(texts))
+        return features_of(self.fresh(), given, SPLIT, every, how=self.how, max_length=self.max_length).values
+
+    def name_features(self, task: Task, store: TaskStore) -> dict[str, Array] | None:
+        """Return features of a classification task's label names, by pooling (labels, width); None where they say
+        nothing. They are computed once for each task."""
+        if store.fingerprint not in self._names:
+            said = said_labels(task, store.labels) if store.kind == "classification" else None
+            self._names[store.fingerprint] = None if said is None else self.text_features(said)
+        return self._names[store.fingerprint]
 
     def matching_head(self, store: TaskStore, task_id: str) -> LinearHead | None:
         """Return the rows of a head with the same labels, in the task's own order, or None.
@@ -117,6 +137,16 @@ class Start:
         ]  # fmt: skip
         three_way = self.table.zero_shot() if mine == set(TWO_WAY_NLI) and store.kind == "classification" else None
         return next(iter([*own, *alike, *([three_way] if three_way else [])]), None)
+
+
+def said_labels(task: Task, labels: Sequence[str]) -> tuple[str, ...] | None:
+    """Return label names in words, or None where they, or some of them, say nothing by themselves."""
+    try:
+        found = readable_labels(task, labels)
+    except RecastError:
+        return None
+    said = tuple(name for name in found if name is not None)
+    return said if len(said) == len(found) else None
 
 
 def open_start(model: str, *, device: str, precision: str, length: int) -> Start:

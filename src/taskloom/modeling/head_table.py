@@ -38,6 +38,8 @@ class Head:
     rows: tuple[int, ...]
     low: float | None = None
     high: float | None = None
+    threshold: float = 0.5
+    """The probability from which on a label of a multilabel task is a yes."""
 
     def row_of(self, name: str) -> int | None:
         """Return the row of the label with this normalized name, or None."""
@@ -128,11 +130,18 @@ class HeadTable:
         found = [head for head in self.heads if head.kind == "token_classification" and head.labels == OPTION_LABELS]
         return max(found, key=lambda head: readers[frozenset(head.rows)], default=None)
 
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> HeadTable:
+        """Return the same table with these thresholds, given by id with version."""
+        return HeadTable(
+            tuple(replace(head, threshold=thresholds.get(head.task, head.threshold)) for head in self.heads)
+        )
+
     def to_json(self) -> list[dict[str, Any]]:
         """Return the table as plain values, for heads.json."""
         return [
             {"task": head.task, "id": head.id, "kind": head.kind, "labels": list(head.labels), "key": head.key,
-             "rows": list(head.rows), "low": head.low, "high": head.high}
+             "rows": list(head.rows), "low": head.low, "high": head.high,
+             **({"threshold": head.threshold} if head.kind == "multilabel" else {})}
             for head in self.heads
         ]  # fmt: skip
 

@@ -183,13 +183,19 @@ def linear(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def example_losses(
-    sequence_logits: Tensor, word_logits: Tensor, batch: MicroBatch, routing: Routing, *, label_smoothing: float
+    sequence_logits: Tensor,
+    word_logits: Tensor,
+    batch: MicroBatch,
+    routing: Routing,
+    *,
+    label_smoothing: float,
+    multilabel_loss: str = "mean",
 ) -> Tensor:
     """Return the loss of each example (examples,), by its kind.
 
-    Cross-entropy over the task's labels; mean binary cross-entropy over them; squared error of the score in 0..1;
-    cross-entropy over the row's own choices; mean cross-entropy over the row's words (0 for a row without any, which
-    keeps its weight in the step). Shapes: sequence_logits (sequences, columns), word_logits (words, columns).
+    Cross-entropy over the task's labels; mean (or sum) of binary cross-entropy over them; squared error of the score in
+    0..1; cross-entropy over the row's own choices; mean cross-entropy over the row's words (0 for a row without any,
+    which keeps its weight in the step). Shapes: sequence_logits (sequences, columns), word_logits (words, columns).
     """
     losses = sequence_logits.new_zeros(len(batch.task))
     if len(routing.class_sequence):
@@ -200,7 +206,9 @@ def example_losses(
         logits, mask = sequence_logits[routing.list_sequence], routing.sequence_mask[routing.list_sequence]
         target = routing.list_target.to(logits.dtype)
         every = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        losses = losses.index_add(0, routing.list_example, (every * mask).sum(1) / mask.sum(1))
+        summed = (every * mask).sum(1)
+        found = summed if multilabel_loss == "sum" else summed / mask.sum(1)
+        losses = losses.index_add(0, routing.list_example, found)
     if len(routing.score_sequence):
         given = sequence_logits[routing.score_sequence, routing.score_column]
         error = (given - batch.score[routing.score_example]).square()

@@ -47,6 +47,11 @@ class Prepared:
     routing: Routing
     layout: Layout | None = None
 
+    @property
+    def computed_tokens(self) -> int:
+        """How many tokens go through the encoder, padding among them where it is computed."""
+        return self.batch.input_ids.numel() if self.layout is None else len(self.layout.flat)
+
     def to(self, device: torch.device) -> Prepared:
         """Return the same on `device`."""
         return self if device.type == "cpu" else Prepared(self.batch.to(device), self.routing.to(device))
@@ -82,6 +87,7 @@ class Model(nn.Module):
         task_embedding_drop: float = 0.1,
         loss_scaling: str = "none",
         label_smoothing: float = 0.0,
+        multilabel_loss: str = "mean",
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -89,6 +95,7 @@ class Model(nn.Module):
         self.task_embedding_drop = task_embedding_drop
         self.loss_scaling = loss_scaling
         self.label_smoothing = label_smoothing
+        self.multilabel_loss = multilabel_loss
         generator = torch.Generator().manual_seed(seed)
         start = torch.randn(table.size, encoder.hidden_width, generator=generator) * INITIAL_DEVIATION
         self.head_weight = nn.Parameter(start)
@@ -118,7 +125,10 @@ class Model(nn.Module):
         pooled, words = self._features(batch, vectors, prepared.layout)
         weight, bias = gather_rows(self.head_weight, routing.rows), gather_rows(self.head_bias, routing.rows)
         sequence_logits, word_logits = linear(pooled, weight, bias), linear(words, weight, bias)
-        losses = example_losses(sequence_logits, word_logits, batch, routing, label_smoothing=self.label_smoothing)
+        losses = example_losses(
+            sequence_logits, word_logits, batch, routing, label_smoothing=self.label_smoothing,
+            multilabel_loss=self.multilabel_loss,
+        )  # fmt: skip
         losses = self._scaled(losses, batch, routing)
         return Output(losses, (losses * batch.weight).sum(), batch.weight.sum())
 

@@ -28,11 +28,13 @@ def model_card(
     zero_shot: str | None,
     max_length: int,
     left_out_rows: Mapping[str, int] | None = None,
+    held_out: Sequence[str] = (),
 ) -> str:
     """Return the model card in Markdown with a YAML header.
 
     `zero_shot` is the task whose head `classify` uses (id@version), or None; `max_length` counts tokens of an input.
     `left_out_rows` are the train rows by task that were left out since they stand in evaluated rows; None: not looked.
+    `held_out` are tasks that were kept out of training with all that overlaps with them.
     """
     parts = [
         header(trained, report, zero_shot),
@@ -47,7 +49,7 @@ def model_card(
         "## Training data and licenses",
         _licenses(trained),
         "## Overlap of training and evaluation",
-        _overlap(left_out_rows),
+        _overlap(left_out_rows, held_out),
         "## Limits",
         _limits(report, zero_shot, max_length),
         "## Citation",
@@ -136,7 +138,7 @@ def _rule(trained: Sequence[TrainedTask]) -> str:
     return f"The header says `other`: {unknown}{stated}."
 
 
-def _overlap(left_out_rows: Mapping[str, int] | None) -> str:
+def _overlap(left_out_rows: Mapping[str, int] | None, held_out: Sequence[str]) -> str:
     if left_out_rows is None:
         return (
             "Training rows were not held against evaluation rows. `taskloom overlap` does that, and a run with "
@@ -148,13 +150,23 @@ def _overlap(left_out_rows: Mapping[str, int] | None) -> str:
         "similarity of 0.8 over words and pairs of words), were looked for. Paraphrases and translations are not "
         "found, nor what the encoder itself was trained on before."
     )
+    if held_out:
+        told += (
+            f" Held out of training, with whatever else reads their data sets and with the rows of other tasks that "
+            f"stand in theirs: {_named(sorted(held_out))}."
+        )
     if not found:
         return f"{told} None was found."
     most = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
-    named = ", ".join(f"{task} {rows:,}" for task, rows in most[:NAMED])
-    more = f" and {len(most) - NAMED} more tasks" if len(most) > NAMED else ""
+    named = _named([f"{task} {rows:,}" for task, rows in most])
     tasks = "1 task" if len(found) == 1 else f"{len(found)} tasks"
-    return f"{told} Left out of training: {sum(found.values()):,} rows of {tasks}: {named}{more}."
+    return f"{told} Left out of training: {sum(found.values()):,} rows of {tasks}: {named}."
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return the first names and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
 
 
 def _citation(trained: Sequence[TrainedTask]) -> str:
@@ -177,8 +189,7 @@ def _licenses(trained: Sequence[TrainedTask]) -> str:
     for use in ("non-commercial", "unspecified"):
         names = sorted(one.task.id for one in trained if one.task.license_use == use)
         if names:
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            told.append(f"{use.capitalize()}: {', '.join(names[:NAMED])}{more}.")
+            told.append(f"{use.capitalize()}: {_named(names)}.")
     return "\n\n".join(told)
 
 

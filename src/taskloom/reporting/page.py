@@ -195,7 +195,9 @@ def _figures(material: Material) -> list[tuple[str, str]]:
 
 
 def _plain(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, (int, float)) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.1f}" if value >= 10 else f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _overlap(plan: Mapping[str, Any]) -> list[tuple[str, int]]:

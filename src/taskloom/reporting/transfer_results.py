@@ -38,24 +38,28 @@ class Cell:
 @dataclass(frozen=True)
 class Mean:
     """A model's mean over the common tasks, its 95 % interval over seeds (None for one seed), and on how many of these
-    tasks its mean is above and below that of the first model."""
+    tasks its mean is above and below that of the file's first model; None for itself and where that was not measured.
+    """
 
     model: str
     mean: float
     interval: tuple[float, float] | None
     seeds: int
     tasks: int
-    wins: int
-    losses: int
+    wins: int | None
+    losses: int | None
 
 
 def read_cells(path: Path) -> tuple[Cell, ...]:
-    """Return the measurements in a file; raises DataError without a file, or with the first line that is none."""
+    """Return the measurements in a file; raises DataError without a file, or with the first line that is none.
+
+    A last line without its end is that of a process that was killed or still writes, and is passed over.
+    """
     if not path.is_file():
         raise DataError(f"There is no {path}. Give the transfer.jsonl that `taskloom transfer` wrote.")
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
+        if line.strip() and line.endswith("\n"):
             try:
                 found.append(_cell(json.loads(line)))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -87,7 +91,7 @@ def means(cells: Sequence[Cell]) -> dict[str, dict[str, tuple[Mean, ...]]]:
     methods = dict.fromkeys(cell.method for cell in cells)
     grouped = {
         method: {
-            shots: _compared([cell for cell in cells if (cell.method, cell.shots) == (method, shots)])
+            shots: _compared([cell for cell in cells if (cell.method, cell.shots) == (method, shots)], cells[0].model)
             for shots in shots_order([cell for cell in cells if cell.method == method])
         }
         for method in methods
@@ -95,7 +99,7 @@ def means(cells: Sequence[Cell]) -> dict[str, dict[str, tuple[Mean, ...]]]:
     return {method: {shots: found for shots, found in by.items() if found} for method, by in grouped.items()}
 
 
-def _compared(cells: Sequence[Cell]) -> tuple[Mean, ...]:
+def _compared(cells: Sequence[Cell], reference: str) -> tuple[Mean, ...]:
     """Return the means of models over the tasks that they have in common."""
     scores: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for cell in cells:
@@ -104,11 +108,15 @@ def _compared(cells: Sequence[Cell]) -> tuple[Mean, ...]:
     if not common:
         return ()
     by_task = {model: {task: fmean(tasks[task].values()) for task in common} for model, tasks in scores.items()}
-    first = next(iter(by_task.values()))
-    return tuple(_mean(model, scores[model], by_task[model], first) for model in scores)
+    return tuple(
+        _mean(model, scores[model], by_task[model], by_task.get(reference) if model != reference else None)
+        for model in scores
+    )
 
 
-def _mean(model: str, scores: dict[str, dict[int, float]], own: dict[str, float], first: dict[str, float]) -> Mean:
+def _mean(
+    model: str, scores: dict[str, dict[int, float]], own: dict[str, float], first: dict[str, float] | None
+) -> Mean:
     seeds = set.intersection(*(set(scores[task]) for task in own))
     by_seed = [fmean(scores[task][seed] for task in own) for seed in sorted(seeds)]
     center = fmean(own.values())
@@ -118,6 +126,6 @@ def _mean(model: str, scores: dict[str, dict[int, float]], own: dict[str, float]
 
         half = float(t.ppf(0.975, len(by_seed) - 1)) * stdev(by_seed) / math.sqrt(len(by_seed))
         interval = (center - half, center + half)
-    wins = sum(own[task] > first[task] for task in own)
-    losses = sum(own[task] < first[task] for task in own)
+    wins = sum(own[task] > first[task] for task in own) if first else None
+    losses = sum(own[task] < first[task] for task in own) if first else None
     return Mean(model, center, interval, len(by_seed), len(own), wins, losses)

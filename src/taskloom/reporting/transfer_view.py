@@ -1,4 +1,4 @@
-"""Transfer results as the page shows them: a chart a method, and the table with everything."""
+"""Transfer results as the page shows them: a chart a method with several shots, and the table with everything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def transfer_view(cells: Sequence[Cell]) -> dict[str, Any] | None:
     models = list(dict.fromkeys(cell.model for cell in cells))
     return {
         "first": models[0],
-        "charts": [_chart(method, by_shots, models, cells) for method, by_shots in found.items() if by_shots],
+        "charts": [_chart(method, by_shots, models, cells) for method, by_shots in found.items() if len(by_shots) > 1],
         "legend": legend({model: number for number, model in enumerate(models)}),
         "rows": [
             _row(method, shots, one) for method, by in found.items() for shots, several in by.items() for one in several
@@ -38,6 +38,6 @@ def _chart(method: str, by_shots: dict[str, tuple[Mean, ...]], models: Sequence[
 def _row(method: str, shots: str, one: Mean) -> dict[str, Any]:
     return {
         "method": method, "shots": shots, "model": one.model, "mean": one.mean, "seeds": one.seeds, "tasks": one.tasks,
-        "wins": one.wins, "losses": one.losses,
+        "wins": "–" if one.wins is None else one.wins, "losses": "–" if one.losses is None else one.losses,
         "bounds": f"{one.interval[0]:.3f} to {one.interval[1]:.3f}" if one.interval else "–",
     }  # fmt: skip

@@ -113,7 +113,10 @@ class PredictBody(_Body):
     rows: list[Text | TextRow | ChoiceRow | WordsRow] = Field(
         description="As the task's kind asks: a text, {text, pair}, {prompt, choices}, or {tokens}."
     )
-    threshold: Annotated[float, Field(ge=0, le=1, description="Multilabel: the least probability of a label.")] = 0.5
+    threshold: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="Multilabel: the least probability of a label; by default the task's own."),
+    ] = None
 
 
 FIELDS = frozenset(

@@ -53,7 +53,7 @@ class PredictWork:
     """Rows of a trained task, as dicts of canonical columns."""
 
     task: str
-    threshold: float
+    threshold: float | None
 
     name = "predict"
 

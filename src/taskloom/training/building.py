@@ -26,6 +26,7 @@ def build_model(config: RunConfig, plan: Plan, folder: Path, *, progress: Progre
         task_embedding_drop=config.model.task_embedding_drop,
         loss_scaling=config.model.loss_scaling,
         label_smoothing=config.training.label_smoothing,
+        multilabel_loss=config.model.multilabel_loss,
     )
     if config.training.compile:
         encoder.compile_layers()

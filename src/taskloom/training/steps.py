@@ -80,7 +80,7 @@ class StepSource:
             micro_batches=prepared,
             examples=sum(len(micro.task) for micro in cut),
             tokens=sum(micro.real_tokens for micro in cut),
-            padded_tokens=sum(micro.input_ids.numel() for micro in cut),
+            padded_tokens=sum(one.computed_tokens for one in prepared),
             weight=sum(float(micro.weight.sum()) for micro in cut),
             used=used_rows(prepared) | {self.word_embeddings: torch.cat([m.input_ids.flatten() for m in cut]).unique()},
             families=self.families,

@@ -14,6 +14,7 @@ from taskloom.evaluation.engine import Engine, Job, fingerprint, scored_splits
 from taskloom.evaluation.evaluator import Answering, evaluate_task
 from taskloom.evaluation.report import TaskReport, summarize
 from taskloom.evaluation.routes import own_route
+from taskloom.evaluation.thresholds import choose_thresholds
 from taskloom.modeling.encoder import choose_autocast, choose_device, resolve_encoder, set_threads
 from taskloom.modeling.model import Model
 from taskloom.progress import Bar, Progress
@@ -95,8 +96,13 @@ class Trainer:
                 )  # fmt: skip
         self.optimizer.settle()  # after the last save: a run with more steps goes on from bits that nobody moved
         self._take_best()
+        self._choose_thresholds()
         for tracker in self.trackers:
             tracker.close()
+
+    def _choose_thresholds(self) -> None:
+        found = choose_thresholds(self.model, list(self.plan.stores), how=self._how(), seed=self.config.seed)
+        self.model.table = self.model.table.with_thresholds(found)
 
     def evaluate(
         self,
@@ -140,16 +146,18 @@ class Trainer:
     def engine(self) -> Engine:
         """Return what scores all rows of a task with the model as it is now."""
         settings = self.config.evaluation
-        how = Answering(
+        return Engine(
+            model=self.model, model_key=fingerprint(self.model), how=self._how(), folder=self.run.predictions,
+            both=settings.without_embedding, baselines=settings.baselines, seed=self.config.seed,
+        )  # fmt: skip
+
+    def _how(self) -> Answering:
+        return Answering(
             tokenizer=self.tokenizer,
             device=self.compute.device,
             tokens_per_micro_batch=self.config.training.tokens_per_micro_batch,
             autocast=self.compute.autocast,
         )
-        return Engine(
-            model=self.model, model_key=fingerprint(self.model), how=how, folder=self.run.predictions,
-            both=settings.without_embedding, baselines=settings.baselines, seed=self.config.seed,
-        )  # fmt: skip
 
     def _score(self, task: Task, store: TaskStore, split: str, max_rows: int | None) -> TaskReport:
         report, _ = evaluate_task(
