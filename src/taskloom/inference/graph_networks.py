@@ -59,8 +59,8 @@ class GraphEncoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return pooled features (sequences, width) and hidden states (sequences, length, width), as `Encoder` does.
 
-        `first_only` changes nothing: what a graph computes is settled. A head's graph gives its logits as the one of the
-        two that the head reads.
+        `first_only` changes nothing: what a graph computes is settled. A head's graph gives its logits as the one
+        of the two that the head reads.
         """
         ids = input_ids.numpy()
         feeds = {IDS: ids, MASK: np.ones_like(ids) if attention_mask is None else attention_mask.numpy()}
