@@ -106,7 +106,7 @@ def _write_pages(folder: Path, out: Path, head: Head, form: str, told: list[str]
 def _write_graphs(folder: Path, out: Path, model: Model, head: Head, wanted: Wanted) -> list[str]:
     """Turn the weights of a Hugging Face folder into graphs; returns what the checks found."""
     traced = out / FILES["onnx", "fp32"]
-    tracing.write_head_graph(_network(out, head), head.kind, traced, lean=wanted.form == "onnx")
+    tracing.write_head_graph(_network(out, head), head.kind, traced)
     path = out / FILES[wanted.form, "fp32"]
     if wanted.form == "openvino":
         tracing.write_openvino(traced, path)
