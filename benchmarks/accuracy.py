@@ -47,7 +47,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def ours(folder: Path, entries: list[dict[str, Any]], given: argparse.Namespace, *, steps: int, seed: int) -> Any:
     """Return accuracy by task of one run of ours."""
     from taskloom.config import make_config
-    from taskloom.workflows import train
+    from taskloom.workflows.running import train
 
     name = f"{steps}-{seed}"
     config = {

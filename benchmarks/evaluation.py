@@ -46,7 +46,7 @@ evaluate_every = 0
 
 def small_run(folder: Path) -> Path:
     """Train a small run and return its folder."""
-    from taskloom.workflows import train
+    from taskloom.workflows.running import train
 
     (folder / "small.toml").write_text(SMALL, encoding="utf-8")
     return train(load_config(folder / "small.toml")).folder

@@ -24,8 +24,8 @@ from taskloom.inference.finetuning import Settings
 from taskloom.inference.measuring import Bench, ProbeSetting, TuneSetting
 from taskloom.inference.start import open_start
 from taskloom.recipes.select import get_task
-from taskloom.tuning import prepare_for
-from taskloom.workflows import rows_of
+from taskloom.workflows.preparing import rows_of
+from taskloom.workflows.tuning import prepare_for
 
 CASES = (
     ("crowdflower/airline-sentiment", 16), ("hate_speech_offensive", 64), ("help-nli", 64), ("silicone/maptask", 16),

@@ -19,9 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from taskloom import workflows
 from taskloom.data.tokenizer import Tokenizer
-from taskloom.exporting import Wanted, export, in_exported_order, with_labels
 from taskloom.inference.check_rows import CheckRows
 from taskloom.inference.export import find_head
 from taskloom.inference.graph_networks import over_head_graph
@@ -31,6 +29,8 @@ from taskloom.inference.predictor import load_model
 from taskloom.modeling.head_table import Head
 from taskloom.modeling.model import Model
 from taskloom.recipes.select import get_task
+from taskloom.workflows import exporting, models, preparing
+from taskloom.workflows.exporting import Wanted, export, in_exported_order, with_labels
 
 
 def main() -> None:
@@ -40,11 +40,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    folder = workflows.model_folder(given.run)
+    folder = models.model_folder(given.run)
     model = Model.load(folder)
     head = find_head(model, given.head)
     tokenizer = Tokenizer.open(folder)
-    rows = workflows._check_rows(folder, None, head, tokenizer, described_length(folder))
+    rows = exporting._check_rows(folder, None, head, tokenizer, described_length(folder))
     rows = CheckRows(rows.store, rows.calibrate, (rows.check[0], rows.check[1][: given.rows]))
     with tempfile.TemporaryDirectory() as out:
         sizes = exported(folder, Path(out), head, rows)
@@ -121,7 +121,7 @@ def table(
 def zero_shot(folder: Path, out: Path, *, rounds: int, texts: int = 100, labels: int = 10) -> None:
     """Classify texts of banking77 in every form in turns; each round has texts of its own."""
     task = get_task("banking77")
-    canonical = workflows.rows_of(task)
+    canonical = preparing.rows_of(task)
     table = canonical.splits["test"]["text"].to_pylist()
     names = [name.replace("_", " ") for name in canonical.labels[:labels]]
     forms = {

@@ -18,8 +18,8 @@ from taskloom.inference.probing import fit_head, probe_predictions
 from taskloom.inference.start import open_start
 from taskloom.recipes.recasts import readable_labels
 from taskloom.recipes.select import get_task
-from taskloom.tuning import prepare_for
-from taskloom.workflows import rows_of
+from taskloom.workflows.preparing import rows_of
+from taskloom.workflows.tuning import prepare_for
 
 TASKS = ("crowdflower/airline-sentiment", "silicone/maptask", "emo/emo2019", "silicone/dyda_da")
 WORDINGS = {"rows alone": None, "bare names": "{}", "in a sentence": "This example is {}."}

@@ -35,7 +35,7 @@ def side(config: Any, *, packs: bool, clock: Callable[[], float]) -> tuple[Any, 
     from taskloom.training.plan import make_plan
     from taskloom.training.ranks import Ranks
     from taskloom.training.steps import StepSource
-    from taskloom.workflows import prepare
+    from taskloom.workflows.preparing import prepare
 
     pairs = list(prepare(config).trainable())
     plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs])

@@ -16,11 +16,11 @@ from typing import Any
 
 from taskloom.data.source import read
 from taskloom.errors import TaskloomError
-from taskloom.proposing import sample
 from taskloom.recipes.expressions import columns_of
 from taskloom.recipes.propose import propose
 from taskloom.recipes.recipe import Hub, Kind
 from taskloom.recipes.select import select
+from taskloom.workflows.proposing import sample
 
 Truth = tuple[str, frozenset[str], frozenset[str]]
 

@@ -85,7 +85,7 @@ def one_run(path: Path) -> None:
     from taskloom.training.plan import make_plan
     from taskloom.training.run_folder import open_run
     from taskloom.training.trainer import start_trainer
-    from taskloom.workflows import prepare
+    from taskloom.workflows.preparing import prepare
 
     config = make_config(json.loads(path.read_text()))
     with open_run(config) as run:

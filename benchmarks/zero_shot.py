@@ -29,7 +29,7 @@ LABELS = (2, 10, 77, 150)
 def banking(texts: int, repeats: int) -> Iterator[list[str]]:
     """Yield as many lists of texts, no text twice."""
     from taskloom.recipes.select import get_task
-    from taskloom.workflows import rows_of
+    from taskloom.workflows.preparing import rows_of
 
     splits = rows_of(get_task("banking77")).splits
     every = list(dict.fromkeys(text for name in ("test", "train") for text in splits[name]["text"].to_pylist()))
@@ -42,7 +42,7 @@ def banking(texts: int, repeats: int) -> Iterator[list[str]]:
 def names(task: str, count: int) -> list[str]:
     """Return the first label names of a task, as words."""
     from taskloom.recipes.select import get_task
-    from taskloom.workflows import rows_of
+    from taskloom.workflows.preparing import rows_of
 
     return [label.replace("_", " ") for label in rows_of(get_task(task)).labels[:count]]
 

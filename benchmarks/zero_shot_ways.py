@@ -40,7 +40,7 @@ def train(given: argparse.Namespace) -> None:
     from taskloom.config import make_config
     from taskloom.modeling.encoder import set_threads
     from taskloom.progress import LineProgress
-    from taskloom.workflows import train as run
+    from taskloom.workflows.running import train as run
 
     set_threads()
     recasts = [f"{task}+{form}" for task in TRAINED for form in FORMS[given.names[0]]]
@@ -59,7 +59,7 @@ def train(given: argparse.Namespace) -> None:
 def held_out_rows(task_id: str, most: int) -> tuple[list[str], list[str], np.ndarray[Any, Any]]:
     """Return texts, label names, and the right label of each text, of the test split or else another one."""
     from taskloom.recipes.select import get_task
-    from taskloom.workflows import rows_of
+    from taskloom.workflows.preparing import rows_of
 
     canonical = rows_of(get_task(task_id))
     split = next(name for name in ("test", "validation", "train") if name in canonical.splits)

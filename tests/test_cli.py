@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from taskloom import cli, workflows
+from taskloom import cli
 from taskloom.errors import Interrupted, TrainingFailed
+from taskloom.workflows import running
 
 LINES = """
 taskloom: --version
@@ -166,7 +167,7 @@ def test_exit_codes_of_what_is_no_mistake(
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr(workflows, "train", fail)
+    monkeypatch.setattr(running, "train", fail)
     (tmp_path / "run.toml").write_text("")
     got, _, err = run(capsys, "train", str(tmp_path / "run.toml"))
     assert got == code
@@ -179,7 +180,7 @@ def test_an_error_of_ours_keeps_its_traceback(tmp_path: Path, monkeypatch: pytes
     def fail(*_arguments: object, **_options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(workflows, "train", fail)
+    monkeypatch.setattr(running, "train", fail)
     (tmp_path / "run.toml").write_text("")
     with pytest.raises(ZeroDivisionError):
         cli.main(["train", str(tmp_path / "run.toml")])
@@ -188,11 +189,12 @@ def test_an_error_of_ours_keeps_its_traceback(tmp_path: Path, monkeypatch: pytes
 WAITS = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with SIGINT ignored
-from taskloom import cli, workflows
+from taskloom import cli
+from taskloom.workflows import running
 def wait(*arguments, **options):
     print("ready", flush=True)
     time.sleep(60)
-workflows.train = wait
+running.train = wait
 sys.exit(cli.main(["train", sys.argv[1]]))
 """
 

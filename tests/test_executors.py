@@ -15,7 +15,7 @@ import pytest
 from taskloom.config import make_config
 from taskloom.errors import ConfigError, DataError, TrainingFailed, UserError
 from taskloom.executors import each_done, worker_count
-from taskloom.workflows import Preparation, prepare
+from taskloom.workflows.preparing import Preparation, prepare
 
 
 def squared(number: int) -> tuple[int, int]:

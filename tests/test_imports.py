@@ -48,8 +48,10 @@ reporting.answers reporting.reliability reporting.embedding_map reporting.texts 
 reporting.material reporting.svg reporting.charts reporting.task_view reporting.transfer_view reporting.page
 serving.settings serving.works serving.batching serving.bodies serving.measures serving.guard serving.known_tasks
 serving.asking serving.description serving.app serving.server
-listing showing checking overlapping proposing own_data own_rows exporting publishing workflows tuning transferring
-planning subject evaluating distilling quickstart
+workflows.listing workflows.showing workflows.checking workflows.overlapping workflows.proposing workflows.own_data
+workflows.own_rows workflows.publishing workflows.models workflows.preparing workflows.exporting workflows.running
+workflows.planning workflows.tuning workflows.transferring workflows.subject workflows.evaluating workflows.distilling
+quickstart
 commands.options commands.printing commands.catalog commands.runs commands.evaluation commands.models commands.adapting
 commands.zero_shot commands.serving cli
 """.split()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from taskloom.inference.predictor import Model
     from taskloom.recipes.recipe import Task
     from taskloom.run_file import load_config
-    from taskloom.workflows import Run
+    from taskloom.workflows.running import Run
 
 __version__ = "0.1.0"
 
@@ -45,7 +45,7 @@ __all__ = [
 
 _HOMES = {
     "Model": "taskloom.inference.predictor",
-    "Run": "taskloom.workflows",
+    "Run": "taskloom.workflows.running",
     "RunConfig": "taskloom.config",
     "Task": "taskloom.recipes.recipe",
     "TaskloomError": "taskloom.errors",
@@ -101,15 +101,15 @@ def train(config: str | os.PathLike[str] | RunConfig, *overrides: str) -> Run:
     A run that was stopped goes on, a finished one is returned as it is. Raises UserError for a mistake in the file or
     in the data, TaskloomError when training fails.
     """
-    from taskloom import workflows
     from taskloom.config import RunConfig
     from taskloom.run_file import load_config
+    from taskloom.workflows import running
 
     if isinstance(config, RunConfig):
         if overrides:
             raise TypeError("overrides go with the path of a run file; change the RunConfig itself instead")
-        return workflows.train(config)
-    return workflows.train(load_config(config, overrides))
+        return running.train(config)
+    return running.train(load_config(config, overrides))
 
 
 def evaluate(
@@ -128,7 +128,7 @@ def evaluate(
     """
     from pathlib import Path
 
-    from taskloom import evaluating
+    from taskloom.workflows import evaluating
 
     return evaluating.evaluate(
         Path(path), split=split, tasks=tasks, quick=quick, calibrate=calibrate, out=None if out is None else Path(out)
@@ -155,11 +155,11 @@ def export(
     """
     from pathlib import Path
 
-    from taskloom import workflows
-    from taskloom.exporting import Wanted
+    from taskloom.workflows import exporting
+    from taskloom.workflows.exporting import Wanted
 
     wanted = Wanted(form=format, task=head, with_task_embedding=with_task_embedding, int8=int8, force=force)
-    workflows.export(Path(path), Path(out), wanted, calibrate=calibrate)
+    exporting.export_from(Path(path), Path(out), wanted, calibrate=calibrate)
     return Path(out)
 
 
@@ -185,8 +185,8 @@ def finetune(
     """
     from pathlib import Path
 
-    from taskloom import tuning
-    from taskloom.own_data import Columns
+    from taskloom.workflows import tuning
+    from taskloom.workflows.own_data import Columns
 
     given = getattr(model, "folder", model)
     source = Path(task_or_data) if hasattr(task_or_data, "__fspath__") else task_or_data
@@ -210,7 +210,7 @@ def load_model(
     """
     from pathlib import Path
 
-    from taskloom import workflows
+    from taskloom.workflows import models
 
     added = None if adapter is None else Path(adapter)
-    return workflows.open_model(Path(path), device=device, precision=precision, backend=backend, adapter=added)
+    return models.open_model(Path(path), device=device, precision=precision, backend=backend, adapter=added)

@@ -16,7 +16,7 @@ from taskloom.progress import Progress
 
 if TYPE_CHECKING:
     from taskloom.inference.predictor import Model
-    from taskloom.workflows import Run
+    from taskloom.workflows.running import Run
 
 TASKS = [
     "builtin/label_nli",
@@ -123,17 +123,17 @@ def quickstart(
     say: Callable[[str], None] = say_at_once,
 ) -> Run:
     """Train, evaluate and show a small model; typed again it shows the finished one. Returns the run."""
-    from taskloom import workflows
     from taskloom.evaluation import table
+    from taskloom.workflows import models, preparing, running
 
     config = quickstart_config(folder=folder, hub=hub)
-    say(_first_line(config, count=len(workflows.choose(config).tasks), hub=hub))
-    run = workflows.train(config, progress=progress or Progress())
+    say(_first_line(config, count=len(preparing.choose(config).tasks), hub=hub))
+    run = running.train(config, progress=progress or Progress())
     say("")
     say(table.plain(run.results.tasks))
     for line in table.summary_lines(run.results.aggregate):
         say(line)
-    model = workflows.open_model(run.folder)
+    model = models.open_model(run.folder)
     say("")
     say(str(zero_shot(model)))
     say("")

@@ -17,13 +17,13 @@ from transformers import AutoModelForSequenceClassification, pipeline
 import taskloom
 from made_batches import NLI, described
 from taskloom.errors import ModelError
-from taskloom.exporting import Wanted, export
 from taskloom.inference.adapters import encoder_fingerprint
 from taskloom.inference.folders import described_head
 from taskloom.inference.predictor import load_model
 from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.head_table import HeadTable
 from taskloom.modeling.model import Model as Network
+from taskloom.workflows.exporting import Wanted, export
 from tiny import make_tiny
 
 ROWS: dict[str, list[Any]] = {

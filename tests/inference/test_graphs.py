@@ -13,10 +13,8 @@ import torch
 from test_export import LENGTH, PAIRS, TEXTS, saved_model
 
 import taskloom
-from taskloom import exporting
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError
-from taskloom.exporting import Wanted, export
 from taskloom.inference import graphs
 from taskloom.inference.check_rows import CheckRows, rows_of_file
 from taskloom.inference.parity import largest_difference
@@ -24,6 +22,8 @@ from taskloom.inference.predictor import Model, load_model
 from taskloom.modeling.head_table import Head
 from taskloom.modeling.model import Model as Network
 from taskloom.reporting.head_card import front_matter
+from taskloom.workflows import exporting
+from taskloom.workflows.exporting import Wanted, export
 from tiny import make_tiny
 
 pytest.importorskip("onnxruntime")

@@ -13,7 +13,7 @@ from taskloom.recipes.own import own_task
 from taskloom.recipes.recasts import check_known_names, readable_labels, recast_task, split_recast
 from taskloom.recipes.recipe import RECASTS, Task
 from taskloom.recipes.select import get_task, matches, select
-from taskloom.workflows import choose
+from taskloom.workflows.preparing import choose
 
 OWN = {"id": "own/tone", "kind": "classification", "files": {"train": "t.csv"}, "text": "a", "label": "b"}
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from taskloom.run_file import load_config
 from taskloom.training.ranks import Ranks
-from taskloom.workflows import train
+from taskloom.workflows.running import train
 
 COUNTS = (1, 2, 3, 5, 8, 13, 17)
 

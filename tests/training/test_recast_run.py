@@ -10,7 +10,8 @@ import pytest
 from taskloom import load_model
 from taskloom.errors import RecastError
 from taskloom.run_file import load_config
-from taskloom.workflows import Run, prepare, rows_of, train
+from taskloom.workflows.preparing import prepare, rows_of
+from taskloom.workflows.running import Run, train
 
 
 @pytest.fixture

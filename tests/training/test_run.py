@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file
 
 from taskloom.errors import CheckpointError, DataError, Interrupted, ModelError, TrainingFailed
-from taskloom.evaluating import evaluate
 from taskloom.progress import Progress
 from taskloom.run_file import load_config
-from taskloom.workflows import Run, report, train
+from taskloom.workflows.evaluating import evaluate
+from taskloom.workflows.running import Run, report, train
 
 STEPS = 12
 
@@ -342,7 +342,7 @@ def test_pooling_over_steps_deals_the_same_rows_out_again(run_file: Path) -> Non
     from taskloom.training.run_folder import open_run
     from taskloom.training.steps import StepSource
     from taskloom.training.trainer import start_trainer
-    from taskloom.workflows import prepare
+    from taskloom.workflows.preparing import prepare
 
     rows = {}
     for pool in (1, 2):

@@ -16,7 +16,7 @@ from taskloom.run_file import load_config
 from taskloom.training.building import build_model
 from taskloom.training.plan import Plan, make_plan
 from taskloom.training.steps import StepSource, balanced_weights
-from taskloom.workflows import prepare
+from taskloom.workflows.preparing import prepare
 
 
 @pytest.fixture

@@ -50,8 +50,9 @@ def finetune(
         raise ConfigError("--text, --pair, --label and --kind are about --data FILE; a task knows its own columns.")
     if data is not None and not data.exists():
         raise UserError(f"There is no file {data}. Give a csv, tsv, jsonl or parquet file, or a folder of them.")
-    from taskloom import progress, tuning
-    from taskloom.own_data import Columns
+    from taskloom import progress
+    from taskloom.workflows import tuning
+    from taskloom.workflows.own_data import Columns
 
     tuning.check_output(output)
     recipe, told = tuning.recipe_of(task or data or "", Columns(text, pair, label, kind))
@@ -96,10 +97,11 @@ def transfer(
     The same rows, seeds and budget of settings for every model: linear probe, few-shot and full fine-tuning, and
     zero-shot by label names. Settings are chosen on other rows than those reported.
     """
-    from taskloom import progress, transferring
+    from taskloom import progress
     from taskloom.commands.printing import print_lines
     from taskloom.evaluation.protocol import Protocol, parse_methods, parse_shots
     from taskloom.evaluation.transfer_table import report_lines
+    from taskloom.workflows import transferring
 
     protocol = Protocol(
         tasks=tuple(tasks), shots=parse_shots(shots), seeds=seeds,

@@ -26,8 +26,8 @@ def tasks(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="A page with a table a family.")] = False,
 ) -> None:
     """List the tasks of the catalog."""
-    from taskloom import listing
     from taskloom.recipes.select import select
+    from taskloom.workflows import listing
 
     use = None if license_use == "any" else license_use
     selected = select(patterns or ("all",)).tasks
@@ -51,9 +51,9 @@ def show(
 
     Source, fields, labels, question, license, citation and head, and rows before and after they are made canonical.
     """
-    from taskloom import workflows
+    from taskloom.workflows import showing
 
-    print(workflows.show(task, rows=rows))
+    print(showing.show(task, rows=rows))
 
 
 def propose(
@@ -67,7 +67,7 @@ def propose(
     For a file or folder a [[task]] block for a run file, for a repository of the mirror or the hub a Task for the
     catalog. What was taken for what, and what could be otherwise, stands above it as comments.
     """
-    from taskloom.proposing import proposed
+    from taskloom.workflows.proposing import proposed
 
     print(proposed(source, config=config), end="")
 
@@ -84,8 +84,9 @@ def check(
     Rows come from the mirror folder in TASKLOOM_MIRROR and from the built-in generators; nothing is downloaded. Exits
     with 1 when a recipe is faulty.
     """
-    from taskloom import checking, progress
+    from taskloom import progress
     from taskloom.recipes.select import select
+    from taskloom.workflows import checking
 
     started = time.monotonic()
     chosen = select(patterns or ("all",)).tasks
@@ -111,10 +112,11 @@ def overlap(
     them out unless data.drop_overlap is false.
     """
     config = config_of(run_file, overrides)
-    from taskloom import overlapping, progress, workflows
+    from taskloom import progress
+    from taskloom.workflows import overlapping, preparing
 
     started = time.monotonic()
-    report = workflows.find_overlap(
+    report = preparing.find_overlap(
         config, against=tuple(against or ()), threshold=threshold, progress=progress.for_stream()
     )
     if as_json:

@@ -12,7 +12,7 @@ from taskloom.commands.printing import print_lines, print_results
 from taskloom.errors import UserError
 
 if TYPE_CHECKING:
-    from taskloom.own_rows import OwnRows
+    from taskloom.workflows.own_rows import OwnRows
 
 
 def evaluate(
@@ -55,7 +55,8 @@ def evaluate(
 
     Answers and scores are kept (predictions/, results.json): typed again, only what is missing is asked of the model.
     """
-    from taskloom import evaluating, progress, subject
+    from taskloom import progress
+    from taskloom.workflows import evaluating, subject
 
     rows = _own_rows(data, text=text, pair=pair, label=label, head=head)
     if rows is not None and tasks:
@@ -92,6 +93,6 @@ def _own_rows(
         raise UserError(
             "--data needs the names of its columns: --text COLUMN --label COLUMN, and --pair if there is one."
         )
-    from taskloom.own_rows import OwnRows
+    from taskloom.workflows.own_rows import OwnRows
 
     return OwnRows(file=data, text=text, pair=pair, label=label, head=head)

@@ -39,11 +39,11 @@ def export(
     As a Hugging Face folder ready to upload, as ONNX or OpenVINO graphs, or as an adapter of a few kB. What is written
     was compared with the model; the figures go to standard error.
     """
-    from taskloom import workflows
-    from taskloom.exporting import Wanted
+    from taskloom.workflows import exporting
+    from taskloom.workflows.exporting import Wanted
 
     wanted = Wanted(form=form, task=head, with_task_embedding=with_task_embedding, int8=int8, force=force)
-    for line in workflows.export(path, out, wanted, calibrate=calibrate):
+    for line in exporting.export_from(path, out, wanted, calibrate=calibrate):
         print(line, file=sys.stderr)
     print(out)
 

@@ -26,9 +26,9 @@ def config_of(run_file: Path, overrides: Sequence[str] | None) -> RunConfig:
 
 def open_model(model: Path, device: str, precision: str, backend: str = "auto", adapter: Path | None = None) -> Model:
     """Open a run's or a model's folder, or an export, for prediction."""
-    from taskloom import workflows
+    from taskloom.workflows import models
 
-    return workflows.open_model(model, device=device, precision=precision, backend=backend, adapter=adapter)
+    return models.open_model(model, device=device, precision=precision, backend=backend, adapter=adapter)
 
 
 def print_results(report: RunReport) -> None:

@@ -33,9 +33,10 @@ def prepare(
     if dry_run:
         _dry_run(config)
         return
-    from taskloom import progress, workflows
+    from taskloom import progress
+    from taskloom.workflows import preparing
 
-    report = workflows.prepare(config, progress=progress.for_stream())
+    report = preparing.prepare(config, progress=progress.for_stream())
     for store in report.stores:
         print(_prepared_line(store, report.rows(store)))
     print(f"{len(report.stores)} tasks prepared, {len(report.failed)} failed", file=sys.stderr)
@@ -54,12 +55,13 @@ def train(
     it is.
     """
     config = config_of(run_file, overrides)
-    from taskloom import planning, progress, workflows
+    from taskloom import progress
+    from taskloom.workflows import planning, running
 
     if dry_run:
         print_lines(planning.plan_lines(config, progress=progress.for_stream()))
         return
-    run = workflows.train(config, progress=progress.for_stream())
+    run = running.train(config, progress=progress.for_stream())
     print_results(run.results)
     print(f"run folder: {run.folder}\nmodel:      {run.folder / 'model'}")
 
@@ -80,18 +82,18 @@ def report(
 
     Training writes it too, and it needs no network. Typed after `evaluate` it has the newer scores.
     """
-    from taskloom import workflows
+    from taskloom.workflows import running
 
-    print(workflows.report(path, texts=texts, transfer=transfer))
+    print(running.report(path, texts=texts, transfer=transfer))
 
 
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all prepared tasks.")] = False,
 ) -> None:
     """Show where prepared tasks are kept."""
-    from taskloom import workflows
+    from taskloom.workflows import preparing
 
-    print(workflows.cache(clear=clear))
+    print(preparing.cache(clear=clear))
 
 
 def quickstart(
@@ -106,16 +108,16 @@ def quickstart(
 
 
 def _dry_run(config: RunConfig) -> None:
-    from taskloom import workflows
     from taskloom.run_file import to_toml
+    from taskloom.workflows import preparing
 
     print(to_toml(config))
-    chosen = workflows.choose(config)
+    chosen = preparing.choose(config)
     print(f"# {len(chosen.tasks)} tasks")
     for task in chosen.tasks:
         print(f"# {task.versioned}")
     for task_id in chosen.excluded_by_name:
-        print(workflows.left_out_by_name(task_id), file=sys.stderr)
+        print(preparing.left_out_by_name(task_id), file=sys.stderr)
 
 
 def _prepared_line(store: TaskStore, used: Mapping[str, int]) -> str:

@@ -88,10 +88,11 @@ def distil(
 
     Texts need no labels; a tenth is put aside to see how far the new model agrees with the old one.
     """
-    from taskloom import distilling, progress
+    from taskloom import progress
     from taskloom.inference.classifying import Question
     from taskloom.inference.inputs import read_rows, text_of
     from taskloom.inference.label_sets import TEMPLATE, label_set, read_labels, templates
+    from taskloom.workflows import distilling
 
     tell_terminal(file)
     request = distilling.Request(

@@ -14,9 +14,9 @@ from taskloom import cli
 from taskloom.data.source import read
 from taskloom.data.standardize import standardize
 from taskloom.errors import ConfigError, SourceError, UserError
-from taskloom.proposing import proposed
 from taskloom.recipes import expressions, recipe
 from taskloom.recipes.own import own_task
+from taskloom.workflows.proposing import proposed
 
 LETTERS = "ABC"
 CASES: dict[str, tuple[dict[str, Any], Any]] = {

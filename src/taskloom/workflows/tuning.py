@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from taskloom.config import DataConfig, RunConfig
 from taskloom.errors import DataError, ModelError
-from taskloom.own_data import Columns, check_kind, task_of_file
 from taskloom.progress import Progress
 from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import get_task
+from taskloom.workflows.own_data import Columns, check_kind, task_of_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,7 +152,7 @@ def finetune(request: Request, *, output: Path | None = None, progress: Progress
 def prepare_for(task: Task, start: Start, *, mirror: str = "") -> TaskStore:
     """Return the store of a task for a model's tokenizer; raises DataError without train rows."""
     from taskloom.data.store import cache_folder
-    from taskloom.workflows import prepare_task
+    from taskloom.workflows.preparing import prepare_task
 
     config = RunConfig(data=DataConfig(max_length=start.max_length, mirror=mirror))
     store = prepare_task(task, config, start.tokenizer, cache_folder())

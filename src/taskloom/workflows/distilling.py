@@ -113,7 +113,7 @@ def _taught(request: Request, texts: Sequence[str], progress: Progress) -> tuple
     """Return the teacher's scores (texts, labels) and the seconds that they took."""
     import numpy as np
 
-    from taskloom.workflows import open_model
+    from taskloom.workflows.models import open_model
 
     teacher = open_model(Path(request.model), device=request.device, precision=request.precision)
     classifier = teacher.classifier(long=request.long)

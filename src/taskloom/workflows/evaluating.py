@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.errors import DataError, ModelError, UnknownTaskError, UserError
-from taskloom.own_rows import SPLIT, OwnRows, task_of_rows
 from taskloom.progress import Progress
 from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import matches, select
-from taskloom.subject import Subject, locate, open_subject
-from taskloom.workflows import choose, prepare
+from taskloom.workflows.own_rows import SPLIT, OwnRows, task_of_rows
+from taskloom.workflows.preparing import choose, prepare
+from taskloom.workflows.subject import Subject, locate, open_subject
 
 if TYPE_CHECKING:
     from taskloom.data.store import TaskStore

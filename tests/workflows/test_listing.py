@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from taskloom.errors import UserError
-from taskloom.listing import label_count, lines, narrowed, page
 from taskloom.recipes.catalog import catalog
 from taskloom.recipes.facts import size_of
 from taskloom.recipes.recipe import Builtin, Classification, Defect, Hub, Splits, Task
+from taskloom.workflows.listing import label_count, lines, narrowed, page
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def ids(**wanted: str | None) -> set[str]:

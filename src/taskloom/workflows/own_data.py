@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from taskloom.errors import ConfigError, did_you_mean
-from taskloom.proposing import entry_of, files_of, sample
 from taskloom.recipes.columns import MOST_CLASSES, Column, columns_in
 from taskloom.recipes.own import own_task
 from taskloom.recipes.propose import propose
 from taskloom.recipes.recipe import KINDS, Files, Task
 from taskloom.recipes.schema import ListOf, Text, schema_from_features
+from taskloom.workflows.proposing import entry_of, files_of, sample
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from taskloom.config import RunConfig
 from taskloom.recipes.recipe import Task
-from taskloom.workflows import model_folder, prepare_task
+from taskloom.workflows.models import model_folder
+from taskloom.workflows.preparing import prepare_task
 
 if TYPE_CHECKING:
     from taskloom.data.store import TaskStore

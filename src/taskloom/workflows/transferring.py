@@ -128,7 +128,7 @@ def _benches(run: Transfer, model: str, weights: str, start: Start) -> Iterator[
     """Yield the tasks that a model may be measured on, prepared; what is refused or cannot be read is noted."""
     from taskloom.evaluation.transfer_report import Refused
     from taskloom.inference.measuring import Bench
-    from taskloom.workflows import rows_of
+    from taskloom.workflows.preparing import rows_of
 
     reasons = _seen(run, model, weights, start)
     for task in run.tasks:
@@ -154,7 +154,7 @@ def _benches(run: Transfer, model: str, weights: str, start: Start) -> Iterator[
 
 def _prepared(run: Transfer, task: Task, start: Start) -> TaskStore:
     from taskloom.data.store import cache_folder
-    from taskloom.workflows import prepare_task
+    from taskloom.workflows.preparing import prepare_task
 
     length = min(run.protocol.max_length, start.positions)
     config = RunConfig(data=DataConfig(max_length=length, mirror=run.mirror))
@@ -183,9 +183,9 @@ def _touched(run: Transfer, model: str, weights: str, start: Start, tasks: Seque
 
     It is looked for once for the same weights and tasks, and kept beside the measurements.
     """
-    from taskloom.overlapping import touched_rows
     from taskloom.recipes.select import get_task
-    from taskloom.workflows import rows_of
+    from taskloom.workflows.overlapping import touched_rows
+    from taskloom.workflows.preparing import rows_of
 
     path = run.output and run.output / "overlap.json"
     kept: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.errors import UserError
-from taskloom.listing import labels_of
 from taskloom.recipes.catalog import catalog, collections_of
 from taskloom.recipes.cautions import cautions_of
 from taskloom.recipes.facts import bibliography, license_source, rows_of
 from taskloom.recipes.labels import sharing_key
 from taskloom.recipes.recipe import OWN_FAMILY, Builtin, Held, Hub, MultipleChoice, Regression, Task
+from taskloom.recipes.select import get_task
+from taskloom.workflows.listing import labels_of
 
 if TYPE_CHECKING:
     from taskloom.data.source import RawTask
@@ -162,3 +163,8 @@ def _cut(value: Any) -> Any:
         more = [f"... and {len(value) - ELEMENTS} more"] if len(value) > ELEMENTS else []
         return [*map(_cut, value[:ELEMENTS]), *more]
     return {name: _cut(part) for name, part in value.items()} if isinstance(value, dict) else value
+
+
+def show(task_id: str, *, rows: int = 3, mirror: str = "") -> str:
+    """Return what a person wants to know of a task, with some rows before and after standardizing."""
+    return describe_task(get_task(task_id), rows=rows, mirror=mirror)

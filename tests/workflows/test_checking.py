@@ -10,14 +10,23 @@ from typing import Any
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from taskloom import checking, cli
-from taskloom.checking import Checked, check_tasks, figure_lines, problem_lines, remark_lines, report_lines, stats_lines
+from taskloom import cli
 from taskloom.errors import SourceError, UserError
 from taskloom.recipes.catalog import catalog
 from taskloom.recipes.check import Fault, TypesReport
 from taskloom.recipes.known import known_faults
 from taskloom.recipes.recorded import MIRROR, PUBLISHED
 from taskloom.recipes.select import get_task
+from taskloom.workflows import checking
+from taskloom.workflows.checking import (
+    Checked,
+    check_tasks,
+    figure_lines,
+    problem_lines,
+    remark_lines,
+    report_lines,
+    stats_lines,
+)
 
 STATS = Path(checking.__file__).parent / "recipes" / "catalog" / "stats.jsonl"
 RTE = get_task("glue/rte")

@@ -27,7 +27,10 @@ from taskloom.inference.quantizing import Recorder, quantize
 from taskloom.modeling.head_table import Head
 from taskloom.modeling.model import Model, new_folder, pipeline_order, read_record
 from taskloom.recipes.labels import normalize_label
+from taskloom.recipes.select import get_task
 from taskloom.reporting.head_card import head_card, license_text
+from taskloom.workflows.models import model_folder
+from taskloom.workflows.preparing import choose, rows_of
 
 FORMS = ("hf", *FORMATS, "adapter")
 LEAST_AGREEMENT = 0.98
@@ -184,3 +187,37 @@ def with_labels(head: Head, labels: tuple[str, ...]) -> Head:
 def _size(path: Path) -> str:
     beside = path.with_suffix(".bin")
     return f"{(path.stat().st_size + (beside.stat().st_size if beside.is_file() else 0)) / 1e6:.1f} MB"
+
+
+def export_from(path: Path, out: Path, wanted: Wanted, *, calibrate: str | None = None) -> list[str]:
+    """Write one head of a run or model to `out`; returns what the checks found, a line each.
+
+    `calibrate` names the rows that an int8 form is made from and checked on: a file, or a task (default: the head's
+    own), whose rows are read as the run read them.
+    """
+    folder = model_folder(path)
+
+    def rows(head: Head, tokenizer: Tokenizer, max_length: int) -> CheckRows:
+        return _check_rows(folder, calibrate, head, tokenizer, max_length)
+
+    if wanted.int8:
+        wanted = dataclasses.replace(wanted, rows=rows)
+    return export(folder, out, wanted)
+
+
+def _check_rows(folder: Path, calibrate: str | None, head: Head, tokenizer: Tokenizer, max_length: int) -> CheckRows:
+    """Return the rows of a file, or of a task of the run or the catalog, in the cache that the run uses."""
+    from taskloom.data.store import build, cache_folder
+    from taskloom.inference.check_rows import TO_CALIBRATE, rows_of_file, rows_of_task
+    from taskloom.run_file import load_config
+
+    if calibrate is not None and Path(calibrate).is_file():
+        return rows_of_file(Path(calibrate), head, tokenizer, max_length=max_length)
+    run = folder.parent / "config.toml"
+    config = load_config(run) if run.is_file() else None
+    own = {task.id: task for task in choose(config).tasks} if config else {}
+    name = (calibrate or head.id).partition("@")[0]
+    task = own[name] if name in own else get_task(name)
+    canonical = rows_of(task, mirror=config.data.mirror if config else "", max_rows=10 * TO_CALIBRATE)
+    cache = cache_folder(config.data.cache if config else "")
+    return rows_of_task(build(canonical, tokenizer, cache=cache, max_length=max_length, max_rows=10 * TO_CALIBRATE))

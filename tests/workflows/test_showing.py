@@ -23,7 +23,7 @@ from taskloom.recipes.recipe import (
     Where,
 )
 from taskloom.recipes.select import get_task
-from taskloom.showing import ELEMENTS, describe_task
+from taskloom.workflows.showing import ELEMENTS, describe_task
 
 
 def facts(page: str) -> dict[str, str]:

@@ -42,7 +42,7 @@ def plan_lines(config: RunConfig, *, progress: Progress | None = None) -> Iterat
     from taskloom.training.building import build_model
     from taskloom.training.plan import make_plan
     from taskloom.training.steps import StepSource
-    from taskloom.workflows import prepare
+    from taskloom.workflows.preparing import prepare
 
     progress = progress or Progress()
     preparation = prepare(config, progress=progress)

@@ -14,7 +14,8 @@ from taskloom.errors import CheckpointError, ConfigError
 from taskloom.recipes.recipe import Classification, Hub, Splits, Task
 from taskloom.run_file import load_config
 from taskloom.training.plan import Plan
-from taskloom.workflows import Preparation, find_overlap, prepare, train
+from taskloom.workflows.preparing import Preparation, find_overlap, prepare
+from taskloom.workflows.running import train
 
 LEAKED = 12
 
@@ -66,7 +67,7 @@ def test_preparing_leaves_out_what_is_evaluated(run_file: Path) -> None:
 
 def test_the_list_is_kept_and_follows_the_rows(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is computed once for the same stores; a damaged file counts as missing; other rows have another list."""
-    from taskloom import overlapping
+    from taskloom.workflows import overlapping
 
     prepare(load_config(run_file))
     (kept,) = (run_file.parent / "cache" / "overlap").glob("*.json")
@@ -249,7 +250,7 @@ def test_held_out_tasks_and_all_of_their_rows_stay_out(tmp_path: Path, tiny_bert
     the model says so."""
     from taskloom.modeling.lineage import lineage_of
     from taskloom.recipes.select import get_task
-    from taskloom.workflows import choose, rows_of
+    from taskloom.workflows.preparing import choose, rows_of
 
     known = rows_of(get_task("builtin/agreement")).splits["train"]["text"].to_pylist()[:7]
     own = [f"the cat number {n} sees a big bird over there,{n % 2}" for n in range(30)]

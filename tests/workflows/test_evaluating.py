@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taskloom import cli, evaluating
+from taskloom import cli
 from taskloom.errors import DataError, ModelError, UnknownTaskError, UserError
 from taskloom.evaluation import engine
 from taskloom.evaluation.predictions import read_predictions
 from taskloom.evaluation.report import read_report
 from taskloom.inference.predictor import load_model
 from taskloom.modeling.head_table import Head, HeadTable
-from taskloom.own_rows import OwnRows, task_of_rows
 from taskloom.run_file import load_config
-from taskloom.workflows import rows_of, train
+from taskloom.workflows import evaluating
+from taskloom.workflows.own_rows import OwnRows, task_of_rows
+from taskloom.workflows.preparing import rows_of
+from taskloom.workflows.running import train
 
 WORDS = ("cat", "dog", "red", "blue", "big", "small", "happy", "sad")
 MOODS = ("Good Mood", "bad_mood")

@@ -19,11 +19,11 @@ from taskloom.inference.choosing import advantages, best_setting, best_way, repo
 from taskloom.inference.finetuning import Settings
 from taskloom.inference.measuring import Bench, ProbeSetting, TuneSetting
 from taskloom.inference.start import Start, open_start
-from taskloom.overlapping import touched_rows
 from taskloom.recipes.select import get_task
-from taskloom.transferring import transfer
-from taskloom.tuning import prepare_for
-from taskloom.workflows import rows_of
+from taskloom.workflows.overlapping import touched_rows
+from taskloom.workflows.preparing import rows_of
+from taskloom.workflows.transferring import transfer
+from taskloom.workflows.tuning import prepare_for
 
 SMALL = Protocol(tasks=("builtin/agreement", "builtin/number_choice"), shots=(2,), seeds=2, max_rows=20, max_length=40)
 

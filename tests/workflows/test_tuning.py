@@ -11,14 +11,15 @@ import pytest
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 import taskloom
-from taskloom import cli, tuning
+from taskloom import cli
 from taskloom.data.store import TaskStore
 from taskloom.errors import ConfigError
 from taskloom.inference.finetuning import Settings
 from taskloom.inference.start import open_start
-from taskloom.own_data import Columns, task_of_file
 from taskloom.recipes.select import get_task
-from taskloom.tuning import Request, Rows, finetune, recipe_of, rows_of_seed, scored_rows
+from taskloom.workflows import tuning
+from taskloom.workflows.own_data import Columns, task_of_file
+from taskloom.workflows.tuning import Request, Rows, finetune, recipe_of, rows_of_seed, scored_rows
 
 QUICK = Settings(learning_rate=3e-3, head_learning_rate=1e-2, least_steps=12, most_steps=12)
 
