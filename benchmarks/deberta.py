@@ -33,7 +33,7 @@ from transformers import DebertaV2Config, DebertaV2Model
 from taskloom.config import TrainingConfig
 from taskloom.modeling.deberta import use_fast_attention
 from taskloom.modeling.dropout import replace_dropout
-from taskloom.modeling.encoder import set_threads
+from taskloom.modeling.encoder import compile_layers, set_threads
 from taskloom.modeling.packing import wanted
 from taskloom.modeling.rows import gather_rows
 from taskloom.training.optimizer import Optimizer
@@ -184,8 +184,7 @@ def compiling(options: argparse.Namespace) -> None:
     """Compare our layers with themselves compiled, at lengths left open, and say how long compiling took."""
     plain = sides(options.layers)["ours"]
     compiled = copy.deepcopy(plain)
-    for layer in compiled.encoder.layer:  # type: ignore[union-attr]
-        layer.compile(dynamic=True)
+    compile_layers(compiled)
     for train in (False, True):
         for length in options.lengths:
             ids = torch.randint(1, VOCABULARY, (max(1, TOKENS // length), length))

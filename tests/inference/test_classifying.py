@@ -75,6 +75,9 @@ def test_both_is_the_mean_of_the_ways(opened: Model) -> None:
     assert opened.classify(TEXTS, LABELS, way="auto") == pairs
     many = [f"{label} {number}" for number in range(5) for label in LABELS]
     assert opened.classify(TEXTS, many, way="auto") == opened.classify(TEXTS, many, way="one-pass")
+    mixed = opened.classify(TEXTS, [LABELS, many, LABELS, many], way="auto")
+    for one, text, labels, way in zip(mixed, TEXTS, [LABELS, many] * 2, ["pairs", "one-pass"] * 2, strict=True):
+        assert near(scores(one), scores(opened.classify(text, labels, way=way)))
 
 
 def test_windows_are_averaged(opened: Model) -> None:

@@ -14,6 +14,7 @@ from made_models import MAX_LENGTH, made_model, made_store, made_task
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.inference.finetuning import Settings, Tuned, fine_score, fine_tune, report_on
+from taskloom.inference.probing import LinearHead, fit_head
 from taskloom.inference.start import Start, open_start
 from taskloom.modeling.model import Model
 
@@ -97,7 +98,7 @@ def test_a_head_of_the_same_labels_is_taken_over(start: Start, tiny_bert: Path, 
     head = start.table.heads[start.table.places["made/nli"]]
     rows = [head.rows[head.labels.index(name)] for name in ("neutral", "entailment", "contradiction")]
     assert np.array_equal(found.weight, start.heads["head_weight"][rows].numpy())
-    assert tuned(start, store, "nli").head == "reuse"
+    assert tuned(start, store, "nli", settings=dataclasses.replace(QUICK, head="reuse")).head == "reuse"
 
 
 def test_two_way_entailment_starts_from_the_three_way_head(start: Start, tiny_bert: Path, tmp_path: Path) -> None:
@@ -175,3 +176,18 @@ def test_label_names_are_read_where_they_say_something(start: Start, tiny_bert: 
     topics = dataclasses.replace(store, kind="multilabel", fingerprint="d")
     assert start.name_features(made_task("topics"), topics) is None
     assert tuned(start, moods, "nli").head == "probe with names"
+
+
+@pytest.mark.parametrize(("right", "head"), [(True, "reuse"), (False, "probe with names")])
+def test_a_known_head_is_taken_over_where_it_is_no_worse_than_a_probe(
+    right: bool, head: str, start: Start, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head that answers the very rows rightly is kept; one that turns the labels round gives way to a probe."""
+    store = made_store("nli", Tokenizer.open(tiny_bert), tmp_path)
+    places = np.arange(len(store.splits["train"]))
+    features = start.features(store, "train", places, max_length=MAX_LENGTH)
+    good = fit_head(features, store, "train", pooling="own", penalty=1e6)
+    turned = good if right else LinearHead(np.roll(good.weight, 1, axis=0), np.roll(good.bias, 1))
+    monkeypatch.setattr(Start, "matching_head", lambda *_: turned)
+    monkeypatch.setattr(Start, "name_features", lambda *_: {"own": features.values["own"][:3]})
+    assert tuned(start, store, "nli").head == head

@@ -210,8 +210,8 @@ def test_a_wrong_graph_is_refused(bert: Path, tmp_path: Path, monkeypatch: pytes
     """A graph whose logits are others than the model's is not written."""
     write = exporting.tracing.write_head_graph
 
-    def wrong(network: torch.nn.Module, kind: str, path: Path) -> None:
-        write(network, kind, path.with_suffix(".right"))
+    def wrong(network: torch.nn.Module, kind: str, path: Path, **options: bool) -> None:
+        write(network, kind, path.with_suffix(".right"), **options)
         _swapped(path.with_suffix(".right"), path)
 
     monkeypatch.setattr(exporting.tracing, "write_head_graph", wrong)

@@ -75,7 +75,10 @@ def test_several_processes_train_what_one_trains(run_file: Path, world: int) -> 
     several = one.folder.parent / "several"
     assert losses(several) == pytest.approx(losses(one.folder), rel=1e-5)
     before, after = load_file(one.model / "model.safetensors"), load_file(several / "model" / "model.safetensors")
-    assert all(torch.allclose(before[name], after[name], atol=1e-4) for name in before)
+    # a key's bias moves no answer: its gradient is rounding alone, which Adam makes as large as any other's
+    compared = [name for name in before if not name.endswith("key.bias")]
+    assert len(compared) > len(before) - 3
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in compared)
     results = json.loads((several / "results.json").read_text(encoding="utf-8"))
     assert results["training"]["processes"] == world
     for held in COUNTS:

@@ -202,6 +202,18 @@ def test_other_settings_do_not_continue(run_file: Path, change: str) -> None:
         train(load_config(run_file, ["training.steps=2", change]))
 
 
+def test_a_key_of_a_later_version_is_no_change(run_file: Path) -> None:
+    """A run of an older version goes on while keys that it did not know have their defaults, and only then."""
+    run = train(load_config(run_file, ["training.steps=2"]))
+    kept = run.folder / ".config.json"
+    before = json.loads(kept.read_text(encoding="utf-8"))
+    del before["training"]["skip_spikes"], before["mixture"]
+    kept.write_text(json.dumps(before), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"training\.skip_spikes = False, and now training\.skip_spikes = True"):
+        train(load_config(run_file, ["training.steps=3", "training.skip_spikes=true"]))
+    assert train(load_config(run_file, ["training.steps=3"])).results.step == 3
+
+
 def test_more_steps_may_be_asked_for(run_file: Path) -> None:
     """steps may grow: a finished run goes on from its last step."""
     train(load_config(run_file, ["training.steps=2"]))

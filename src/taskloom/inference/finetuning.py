@@ -1,6 +1,6 @@
 """Fine-tuning on one task, few rows or many: the training loop of a run with a plan of one task.
 
-The head starts where it can: from a head of the model with the same labels, else from a linear probe of the model's own
+The head starts where it can: from a head of the model with the same labels, or from a linear probe of the model's own
 features of the very rows and of the label names (Kumar et al. 2022, LP-FT: a head drawn at random bends the encoder
 while it learns where the classes are). The task embedding stays zero and out of the way. What was measured of these
 choices, and what was not, stands in docs/log.md.
@@ -27,7 +27,7 @@ from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.report import TaskReport
 from taskloom.evaluation.scoring import compute, score
 from taskloom.inference.features import Features
-from taskloom.inference.probing import LinearHead, fit_head
+from taskloom.inference.probing import LinearHead, fit_head, probe_predictions
 from taskloom.inference.start import Start
 from taskloom.modeling.model import Model
 from taskloom.recipes.recipe import Task
@@ -42,14 +42,17 @@ from taskloom.training.steps import StepSource
 
 Array = NDArray[Any]
 HeadStart = Literal["auto", "reuse", "probe", "new"]
+FOLDS = 4
+"""Parts of the rows that a probe is left without in turn, to be held against a head that could be taken over."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How a task is learned. An epoch is one pass over the training rows; steps are kept between the two bounds.
 
-    `head` says where the head starts: auto is reuse where the model has a head of the same labels, else probe, with
-    `penalty` and, where `names` is set and label names say something, each name as one more row of its label.
+    `head` says where the head starts: auto is a head of the model with the same labels where it does no worse on the
+    very rows than a probe (on rows left out of it), else the probe, with `penalty` and, where `names` is set and label
+    names say something, each name as one more row of its label.
     `frozen` counts the parts of the encoder that stay as they are, from below: 1 is the embeddings, each further one a
     layer.
     """
@@ -167,20 +170,35 @@ def _head_rows(
     max_length: int,
     features: Features | None,
 ) -> tuple[LinearHead | None, str]:
-    """Return the rows that the head starts from, and what they are in words."""
-    wanted = settings.head
-    if wanted in ("auto", "reuse") and (settings.pooling == "own" or store.kind == "token_classification"):
-        found = start.matching_head(store, task.id)
-        if found is not None:
-            return found, "reuse"
-    if wanted in ("auto", "probe"):
-        features = features or start.features(store, "train", places, max_length=max_length)
-        names = start.name_features(task, store) if settings.names else None
-        head = fit_head(
-            features, store, "train", pooling=settings.pooling, penalty=settings.penalty, names=names
-        )  # fmt: skip
-        return head, "probe" if names is None else "probe with names"
-    return None, "new"
+    """Return the rows that the head starts from, and what they are in words.
+
+    Where a head could be taken over, it is held against the probe on the very rows: its score on all of them against
+    the probe's on rows left out of its fit. The better one is taken, and the old head where they are level.
+    """
+    fits = settings.pooling == "own" or store.kind == "token_classification"
+    known = start.matching_head(store, task.id) if settings.head in ("auto", "reuse") and fits else None
+    if settings.head == "new" or (settings.head == "reuse" and known is None):
+        return None, "new"
+    if settings.head == "reuse":
+        return known, "reuse"
+    features = features or start.features(store, "train", places, max_length=max_length)
+    names = start.name_features(task, store) if settings.names else None
+
+    def fit_on(some: Features) -> LinearHead:
+        return fit_head(some, store, "train", pooling=settings.pooling, penalty=settings.penalty, names=names)
+
+    def score_of(head: LinearHead, some: Features) -> float:
+        found = compute(probe_predictions(head, some, store, "train", pooling=settings.pooling, unseen=0))
+        main = found.values[main_metric(store.kind, store.labels)]
+        return -1.0 if main is None else main
+
+    if known is not None:
+        folds = [(np.setdiff1d(places, places[at::FOLDS]), places[at::FOLDS]) for at in range(FOLDS)]
+        folds = [(rest, out) for rest, out in folds if len(rest) and len(out)]
+        apart = [score_of(fit_on(features.of(rest)), features.of(out)) for rest, out in folds]
+        if not apart or score_of(known, features) >= float(np.mean(apart)):
+            return known, "reuse"
+    return fit_on(features), "probe" if names is None else "probe with names"
 
 
 @torch.no_grad()

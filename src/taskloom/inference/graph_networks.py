@@ -55,10 +55,12 @@ class GraphEncoder(nn.Module):
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         first_vector: Tensor | None = None,
+        first_only: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Return pooled features (sequences, width) and hidden states (sequences, length, width), as `Encoder` does.
 
-        A head's graph gives its logits as the one of the two that the head reads.
+        `first_only` changes nothing: what a graph computes is settled. A head's graph gives its logits as the one
+        of the two that the head reads.
         """
         ids = input_ids.numpy()
         feeds = {IDS: ids, MASK: np.ones_like(ids) if attention_mask is None else attention_mask.numpy()}

@@ -2,8 +2,9 @@
 
 Each label is scored at the mark before it, by the one head that the `one-pass` recasts train; the uni-encoder of
 GLiNER and GLiClass (Zaratiana et al. 2024; Stepanov et al. 2025). A text costs one sequence for every MOST_OPTIONS
-labels instead of one for each, so that the number of labels hardly matters. The price: labels see each other, so a
-score depends a little on the others and their order; the order given is kept, and training shuffles it.
+labels instead of one for each: the text is read once for many labels, and each label's tokens once. The price: labels
+see each other, so a score depends a little on the others and their order; the order given is kept, and training
+shuffles it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from taskloom.inference.inputs import text_of
 from taskloom.inference.label_sets import LabelSet, label_set
 from taskloom.progress import Progress
 
-PAIRS = 8192
+PAIRS = 4096
 """Texts times labels of a part: enough to sort by length, few enough that a killed run loses seconds."""
 FEWEST, MOST = 32, 1024
 """Texts of a part."""

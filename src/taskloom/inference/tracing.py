@@ -19,10 +19,8 @@ from torch import Tensor, nn
 from taskloom.inference.graphs import package
 from taskloom.modeling.deberta import use_reference_attention
 from taskloom.modeling.encoder import Encoder, quiet
-from taskloom.modeling.scoring import at_first_token, scoring_encoder
 
 OPSET = 17
-SEQUENCE_KINDS = ("classification", "multilabel", "regression")
 IDS, MASK, TYPES, VECTOR = "input_ids", "attention_mask", "token_type_ids", "first_vector"
 
 
@@ -49,13 +47,10 @@ class _Features(nn.Module):
 
 
 def write_head_graph(network: nn.Module, kind: str, path: Path) -> None:
-    """Trace a Hugging Face network with a head to an ONNX file with the output `logits`; the network is used up.
+    """Trace a Hugging Face network with a head to an ONNX file with the output `logits`.
 
-    Inputs are int64 (batch, length), those of multiple choice (batch, choices, length). Where one label is given to a
-    whole sequence, the last layer of networks of BERT's form is computed at the first token only.
+    Inputs are int64 (batch, length), those of multiple choice (batch, choices, length).
     """
-    if kind in SEQUENCE_KINDS:
-        network = _lean(network)
     names = [IDS, MASK, *[TYPES] * _takes_types(network)]
     axes = ("batch", "choices", "length") if kind == "multiple_choice" else ("batch", "length")
     example = torch.full((2, 3, 5) if len(axes) == 3 else (2, 5), 5)
@@ -64,14 +59,6 @@ def write_head_graph(network: nn.Module, kind: str, path: Path) -> None:
     feeds = dict(zip(names, (example, mask, torch.zeros_like(example)), strict=False))
     given = {"multiple_choice": axes[:2], "token_classification": axes}.get(kind, axes[:1])
     _write(_Logits(network, names), feeds, dict.fromkeys(names, axes) | {"logits": given}, path)
-
-
-def _lean(network: nn.Module) -> nn.Module:
-    modules = dict(network.named_modules())
-    encoder = Encoder(network)
-    classifier = modules[encoder.last_linear]
-    assert isinstance(classifier, nn.Linear)
-    return at_first_token(scoring_encoder(encoder, dtype=torch.float32)).network_with(classifier)
 
 
 def write_features_graph(folder: Path, path: Path) -> None:

@@ -32,6 +32,8 @@ TERMS = ("c2p", "p2c")
 class FastSelfAttention(DisentangledSelfAttention):  # type: ignore[misc]
     """Takes the place of transformers' module by `use_fast_attention`, with its parameters under their names."""
 
+    compiles = False
+    """torch.compile would trace what is kept and the views; inductor of torch 2.13 fails on them."""
     kept: tuple[Tensor, Any, tuple[Tensor | None, Tensor | None]] | None
     """At inference: the bucket table, the state of the weights that projected it, and the projections."""
 

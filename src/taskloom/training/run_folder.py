@@ -64,6 +64,7 @@ class RunFolder:
         before = _read_json(self.file(".config.json"))
         now = config.model_dump(mode="json")
         if before is not None:
+            before = _filled(before, RunConfig(name=config.name).model_dump(mode="json"))
             for key, old, new in _differences(before, now):
                 if not key.startswith(MAY_CHANGE):
                     raise CheckpointError(
@@ -140,6 +141,17 @@ def _read_json(path: Path) -> dict[str, Any] | None:
             f"{path} is damaged ({error}). Remove the file, or the run's folder to start anew."
         ) from error
     return dict(found)
+
+
+def _filled(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with the defaults of keys that they lack: those that came with a later version."""
+    missing = {key: default for key, default in defaults.items() if key not in values}
+    inner = {
+        key: _filled(value, defaults[key])
+        for key, value in values.items()
+        if isinstance(value, Mapping) and isinstance(defaults.get(key), Mapping)
+    }
+    return {**values, **missing, **inner}
 
 
 def _step_of(line: str) -> float:
