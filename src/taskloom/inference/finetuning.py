@@ -129,10 +129,10 @@ def fine_tune(
         parameter.requires_grad = layer_of[name] >= settings.frozen
     optimizer = Optimizer(
         encoder=named, rows={name: value for name, value in model.row_parameters().items() if name != "task_embedding"},
-        layer_of=layer_of, settings=config.training, steps=plan.steps,
+        layer_of=layer_of, settings=config.training, steps=plan.steps, sparse=[model.word_embeddings],
     )  # fmt: skip
     source = StepSource(plan, model, start.tokenizer, config)
-    best = _Best(model, evaluate, patience, tell or _nothing)
+    best = _Best(model, optimizer, evaluate, patience, tell or _nothing)
     if evaluate is not None:
         best(0)  # a head that starts well may be as good as it gets
     try:
@@ -145,6 +145,7 @@ def fine_tune(
     except Interrupted as error:
         told = f"Stopped at step {best.last} of {plan.steps} of a fine-tuning, of which nothing is kept."
         raise Interrupted(told, signal_number=error.exit_code - 128) from error
+    optimizer.settle()
     best.finish()
     return Tuned(model.eval(), best.step, best.last, how, best.score)
 
@@ -220,9 +221,15 @@ class _Best:
     """Remembers the weights of the best evaluation and says when to stop."""
 
     def __init__(
-        self, model: Model, evaluate: Callable[[Model], float] | None, patience: int, tell: Callable[[], None]
+        self,
+        model: Model,
+        optimizer: Optimizer,
+        evaluate: Callable[[Model], float] | None,
+        patience: int,
+        tell: Callable[[], None],
     ) -> None:
-        self.model, self.evaluate, self.patience, self.tell = model, evaluate, patience, tell
+        self.model, self.optimizer, self.evaluate = model, optimizer, evaluate
+        self.patience, self.tell = patience, tell
         self.step = self.last = self.since = 0
         self.evaluated = -1
         self.score = -math.inf
@@ -236,11 +243,12 @@ class _Best:
     def __call__(self, step: int, _stop: object = None) -> bool:
         """Score the model after a step, within seconds; returns whether to end."""
         assert self.evaluate is not None
-        score, self.evaluated = self.evaluate(self.model), step
-        self.since += 1
-        if score > self.score:
-            self.score, self.step, self.since = score, step, 0
-            self.weights = {name: value.clone() for name, value in self.model.state_dict().items()}
+        with self.optimizer.settled():
+            score, self.evaluated = self.evaluate(self.model), step
+            self.since += 1
+            if score > self.score:
+                self.score, self.step, self.since = score, step, 0
+                self.weights = {name: value.clone() for name, value in self.model.state_dict().items()}
         return 0 < self.patience <= self.since
 
     def finish(self) -> None:
