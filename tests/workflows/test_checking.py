@@ -28,7 +28,7 @@ from taskloom.workflows.checking import (
     stats_lines,
 )
 
-STATS = Path(checking.__file__).parent / "recipes" / "catalog" / "stats.jsonl"
+STATS = Path(checking.__file__).parents[1] / "recipes" / "catalog" / "stats.jsonl"
 RTE = get_task("glue/rte")
 
 

@@ -13,7 +13,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from taskloom.data.overlap import Overlap
+    from taskloom.data.overlap import Overlap, OverlapIndex
     from taskloom.data.standardize import CanonicalTask
     from taskloom.data.store import TaskStore
 
@@ -113,12 +113,7 @@ def find_overlap(
             if rows and task in kept_away and "train" in rows.splits:
                 index.add(task.id, "train", _capped(rows, max_rows(task)))
             bar.advance(note=task.id)
-    if not index.evaluated:
-        raise DataError(
-            "None of the tasks has validation or test rows to look for"
-            + "".join(f"; {task}: {reason}" for task, reason in failed.items())
-            + ". Type `taskloom show TASK` for the splits of a task, or add --against PATTERN."
-        )
+    _check_any(index, failed)
     index.finish()
     found: list[Overlap] = []
     left_out: dict[str, tuple[int, ...]] = {}
@@ -141,6 +136,15 @@ def find_overlap(
         evaluation_rows=sum(one.rows for one in index.evaluated),
         failed=failed,
     )
+
+
+def _check_any(index: OverlapIndex, failed: Mapping[str, str]) -> None:
+    if not index.evaluated:
+        raise DataError(
+            "None of the tasks has validation or test rows to look for"
+            + "".join(f"; {task}: {reason}" for task, reason in failed.items())
+            + ". Type `taskloom show TASK` for the splits of a task, or add --against PATTERN."
+        )
 
 
 def left_out_places(
