@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from taskloom.commands.options import RunOrModel
 from taskloom.commands.printing import print_lines, print_results
 from taskloom.errors import UserError
 
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    path: Annotated[
-        Path, typer.Argument(metavar="RUN|MODEL", help="A run folder or a model folder.", show_default=False)
-    ],
+    path: RunOrModel,
     split: Annotated[
         Literal["validation", "test", "all"] | None,
         typer.Option(help="Default: validation, else test.", show_default=False),

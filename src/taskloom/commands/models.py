@@ -8,14 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from taskloom.commands.options import Adapter, Backend, Device, ModelPath, Precision, TextFile
+from taskloom.commands.options import Adapter, Backend, Device, ModelPath, Precision, RunOrModel, TextFile
 from taskloom.commands.printing import chunks, open_model, print_lines, tell_terminal
 
 
 def export(
-    path: Annotated[
-        Path, typer.Argument(metavar="RUN|MODEL", help="A run folder or a model folder.", show_default=False)
-    ],
+    path: RunOrModel,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.", show_default=False)],
     head: Annotated[str | None, typer.Option(metavar="TASK", help="The task; default: the zero-shot head.")] = None,
     form: Annotated[

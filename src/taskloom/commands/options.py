@@ -21,6 +21,9 @@ Patterns = Annotated[
 ModelPath = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A run, a model folder, or an export.", show_default=False)
 ]
+RunOrModel = Annotated[
+    Path, typer.Argument(metavar="RUN|MODEL", help="A run folder or a model folder.", show_default=False)
+]
 TextFile = Annotated[
     str,
     typer.Argument(metavar="[FILE|-]", help="Lines, .csv, .tsv or .jsonl; - is standard input.", show_default=False),
