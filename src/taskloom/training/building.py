@@ -1,11 +1,11 @@
-"""From a plan to its untrained model: encoder, head rows, and what a model that was trained before brings along."""
+"""From a plan to its untrained model and optimizer: encoder, head rows, what a model trained before brings along."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from taskloom.config import RunConfig
+from taskloom.config import RunConfig, TrainingConfig
 from taskloom.data.store import TaskStore
 from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.head_table import HeadTable
@@ -13,6 +13,7 @@ from taskloom.modeling.model import Model
 from taskloom.modeling.warm_start import is_model_folder, warm_start
 from taskloom.progress import Progress
 from taskloom.recipes.recipe import Task
+from taskloom.training.optimizer import Optimizer, layers_of
 from taskloom.training.plan import Plan
 
 
@@ -44,3 +45,16 @@ def head_table(tasks: Sequence[Task], stores: Sequence[TaskStore], keys: Sequenc
             for task, store, key in zip(tasks, stores, keys, strict=True)
         ]
     )  # fmt: skip
+
+
+def make_optimizer(model: Model, settings: TrainingConfig, *, steps: int) -> Optimizer:
+    """Return the optimizer of all of a model's parameters; word embeddings are updated when they are read."""
+    named = {name: parameter for name, parameter in model.named_parameters() if name.startswith("encoder.")}
+    return Optimizer(
+        encoder=named,
+        rows=model.row_parameters(),
+        layer_of=layers_of(named),
+        settings=settings,
+        steps=steps,
+        sparse=[model.word_embeddings],
+    )

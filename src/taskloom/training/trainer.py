@@ -19,7 +19,7 @@ from taskloom.modeling.encoder import choose_autocast, choose_device, resolve_en
 from taskloom.modeling.model import Model
 from taskloom.progress import Bar, Progress
 from taskloom.recipes.recipe import Task
-from taskloom.training.building import build_model
+from taskloom.training.building import build_model, make_optimizer
 from taskloom.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -31,7 +31,7 @@ from taskloom.training.checkpoint import (
 from taskloom.training.gradients import Computation, Totals
 from taskloom.training.health import Health
 from taskloom.training.loop import Events, fit, rehearse
-from taskloom.training.optimizer import Optimizer, layers_of
+from taskloom.training.optimizer import Optimizer
 from taskloom.training.plan import Plan
 from taskloom.training.ranks import Ranks
 from taskloom.training.run_folder import RunFolder
@@ -280,15 +280,7 @@ def start_trainer(
     device = choose_device(config.training.device)
     folder = resolve_encoder(config.encoder)
     model = build_model(config, plan, folder, progress=progress).to(device)
-    named = {name: parameter for name, parameter in model.named_parameters() if name.startswith("encoder.")}
-    optimizer = Optimizer(
-        encoder=named,
-        rows=model.row_parameters(),
-        layer_of=layers_of(named),
-        settings=config.training,
-        steps=plan.steps,
-        sparse=[model.word_embeddings],
-    )
+    optimizer = make_optimizer(model, config.training, steps=plan.steps)
     compute = Computation(config.seed, device, choose_autocast(config.training.precision, device), ranks)
     trainer = Trainer(config, run, plan, model, Tokenizer.open(folder), optimizer, compute, progress)
     trainer.health.skip_spikes = config.training.skip_spikes

@@ -103,9 +103,9 @@ def batch_lines(plan: Plan, source: StepSource, *, batch_size: int) -> Iterator[
 def try_steps(config: RunConfig, plan: Plan, source: StepSource) -> Trial:
     """Run a few steps, the largest micro-batch first, with gradients and updates that are thrown away."""
     from taskloom.modeling.encoder import choose_autocast, choose_device, set_threads
+    from taskloom.training.building import make_optimizer
     from taskloom.training.gradients import Computation, Totals, accumulate
     from taskloom.training.loop import rehearse
-    from taskloom.training.optimizer import Optimizer, layers_of
     from taskloom.training.ranks import Ranks
     from taskloom.training.watch import peak_memory
 
@@ -113,15 +113,7 @@ def try_steps(config: RunConfig, plan: Plan, source: StepSource) -> Trial:
     device = choose_device(config.training.device)
     compute = Computation(config.seed, device, choose_autocast(config.training.precision, device), Ranks())
     model = source.model.to(device)
-    named = {name: parameter for name, parameter in model.named_parameters() if name.startswith("encoder.")}
-    optimizer = Optimizer(
-        encoder=named,
-        rows=model.row_parameters(),
-        layer_of=layers_of(named),
-        settings=config.training,
-        steps=plan.steps,
-        sparse=[model.word_embeddings],
-    )
+    optimizer = make_optimizer(model, config.training, steps=plan.steps)
     rehearse(model, source.longest(), compute=compute)
     seconds = []
     for step in range(1, TRIAL_STEPS + 1):
