@@ -22,7 +22,7 @@ def _one_or_many(value: Any) -> Any:
 
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
-RecastForm = Literal["label-nli", "multiple-choice", "instruction", "one-pass"]
+RecastForm = Literal["label-nli", "multiple-choice", "instruction", "one-pass", "matching"]
 Recasts = Annotated[tuple[RecastForm, ...], BeforeValidator(_one_or_many)]
 Trackers = Annotated[tuple[Literal["trackio", "wandb"], ...], BeforeValidator(_one_or_many)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -83,7 +83,8 @@ class MixtureConfig(_Section):
     exponent: Annotated[float, Field(ge=0)] = 1.0
     """A task's share grows with its train rows to this power: 1 is proportional to size, 0 is the same for all."""
     weights: dict[str, Annotated[float, Field(gt=0)]] = {}
-    """Factors on the shares by task id, e.g. `{ "glue/rte" = 2.0 }`."""
+    """Factors on the shares by task id or pattern, e.g. `{ "glue/rte" = 2.0, "*+one-pass" = 0.5 }`. An exact id counts
+    alone; factors of several patterns are multiplied."""
     floor: Share = 0.0
     """The smallest share that a task gets, as a part of an equal share."""
 

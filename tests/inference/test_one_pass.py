@@ -19,7 +19,7 @@ from taskloom.inference.classifying import Classifier, Question
 from taskloom.inference.label_sets import ask, label_sets
 from taskloom.inference.one_pass import option_logits
 from taskloom.inference.pieces import Reading, Texts
-from taskloom.inference.scorers import torch_mark_scorer
+from taskloom.inference.scorers import Scorers, torch_mark_scorer
 from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.head_table import HeadTable
 from taskloom.modeling.model import Model
@@ -106,6 +106,6 @@ def test_what_cannot_be_asked_is_refused(model: Model, how: Answering) -> None:
     with pytest.raises(DataError, match="Give a shorter"):
         label_logits(model, TEXTS, ["car", "bee " * 40], how)
     tokenizer = how.tokenizer
-    nothing = Classifier(pairs=None, marks=None, reading=Reading(tokenizer=tokenizer, max_length=LENGTH))
+    nothing = Classifier(Scorers(), reading=Reading(tokenizer=tokenizer, max_length=LENGTH))
     with pytest.raises(ModelError, match="one-pass"):
         nothing.answers(TEXTS, label_sets(LABELS, len(TEXTS)), Question(way="one-pass"))

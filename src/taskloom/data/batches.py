@@ -36,15 +36,18 @@ class MicroBatch:
     """Sequences of a few examples, of any tasks and kinds.
 
     Shapes: input_ids, token_type_ids, attention_mask (sequences, length), the last two None where not needed;
-    sequence_example (sequences,); task, kind, label, score, weight, row, place (examples,); positives (n, 2) pairs of
-    (example, label id); word_sequence, word_position, word_label, word_index (words,). `label` is a class id or the
-    place of the right choice, -1 elsewhere; `score` is scaled to 0..1; words without a token or cut off are not here.
+    sequence_example and anchor (sequences,); task, kind, label, score, weight, row, place (examples,); positives (n, 2)
+    pairs of (example, label id); word_sequence, word_position, word_label, word_index (words,). `label` is a class id
+    or the place of the right choice, -1 elsewhere; `anchor` is the sequence that a sequence is compared with where a
+    row's prompt and choices stand apart (the prompt's own is itself), -1 elsewhere; `score` is scaled to 0..1; words
+    without a token or cut off are not here.
     """
 
     input_ids: Tensor
     token_type_ids: Tensor | None
     attention_mask: Tensor | None
     sequence_example: Tensor
+    anchor: Tensor
     task: Tensor
     kind: Tensor
     label: Tensor
@@ -106,7 +109,11 @@ class Batcher:
         """Return the micro-batches of a step, shortest sequences first."""
         lengths, sequences = self._sizes(drawn)
         order = _by_length(drawn, lengths, sequences)
-        cuts = self._cut(lengths[order], sequences[order], at_least=self.min_micro_batches)
+        if self.packed:
+            tokens = self._tokens(drawn, lengths, sequences)[order]
+            cuts = cut_evenly(tokens, budget=self.tokens_per_micro_batch, at_least=self.min_micro_batches)
+        else:
+            cuts = self._cut(lengths[order], sequences[order], at_least=self.min_micro_batches)
         return self._assembled(drawn.take(order), cuts)
 
     def by_length(self, drawn: Drawn) -> Array:
@@ -119,7 +126,24 @@ class Batcher:
         places = [*zip(drawn.task.tolist(), drawn.place.tolist(), strict=True)]
         lengths = np.array([splits[task].lengths[at] for task, at in places], np.int64)
         sequences = np.array([splits[task].sequences[at] for task, at in places], np.int64)
-        return lengths, sequences if self.max_choices is None else np.minimum(sequences, self.max_choices)
+        if self.max_choices is None:
+            return lengths, sequences
+        apart = np.array([splits[task].apart for task, _ in places], np.int64)
+        return lengths, np.minimum(sequences, self.max_choices + apart)
+
+    def _tokens(self, drawn: Drawn, lengths: Array, sequences: Array) -> Array:
+        """Return about how many tokens each example has without padding: choices are of about one length, but for
+        prompts that stand apart from short ones."""
+        tokens = lengths * sequences
+        for task in np.unique(drawn.task).tolist():
+            split = self._split(task)
+            if split.apart:
+                mine = np.flatnonzero(drawn.task == task)
+                first = np.asarray(split.first_segment)[drawn.place[mine]]
+                others = np.diff(split.offsets[split.first_segment])[drawn.place[mine]] - np.diff(split.offsets)[first]
+                names = others // np.maximum(1, split.choices[drawn.place[mine]]) + self.tokenizer.single.specials
+                tokens[mine] = np.diff(split.offsets)[first] + names * (sequences[mine] - 1)
+        return tokens
 
     def whole_split(self, task: int, places: Array | None = None) -> Iterator[MicroBatch]:
         """Yield all rows of one task's split (or those at `places`), length-sorted; `place` restores the order."""
@@ -170,14 +194,16 @@ class Batcher:
         """Return what is known of each example of a step."""
         label = np.where(rows.kind == CLASSES, rows.answer, -1).astype(np.int64)
         right = np.flatnonzero((rows.kind[sequences.row] == CHOICE) & (sequences.choice == rows.answer[sequences.row]))
-        label[sequences.row[right]] = right - np.searchsorted(sequences.row, sequences.row[right])
+        first = np.searchsorted(sequences.row, sequences.row)
+        label[sequences.row[right]] = (right - first[right]) - rows.apart[sequences.row[right]]
         scale = [(store.low, store.high) for store in (self.stores[task] for task in drawn.task.tolist())]
         low, high = np.array([(0.0, 1.0) if None in ends else ends for ends in scale]).reshape(-1, 2).T
         score = np.where(rows.kind == SCORE, (rows.answer - low) / (high - low), 0)
         return {
             "task": drawn.task, "kind": rows.kind, "label": label, "score": score.astype(np.float32),
             "weight": rows.weight, "row": rows.row, "place": drawn.place,
-            "sequence_example": sequences.row, "positives": rows.positives,
+            "sequence_example": sequences.row, "anchor": np.where(rows.apart[sequences.row], first, -1),
+            "positives": rows.positives,
         }  # fmt: skip
 
 
@@ -212,6 +238,7 @@ def _part(
         **{name: columns[name][words] for name in PER_WORD},
         "input_ids": ids,
         "sequence_example": columns["sequence_example"][first:last] - start,
+        "anchor": np.maximum(columns["anchor"][first:last] - first, -1),
         "positives": columns["positives"][positives] - (start, 0),
         "word_sequence": columns["word_sequence"][words] - first,
     }

@@ -25,13 +25,15 @@ NEAR_SHIFT = np.uint64(2)
 LAST = np.uint64(2**64 - 1)
 
 
-def choices_of(task_id: str, rows: Array, golds: Array, gold: Array) -> tuple[Array, Array, Array]:
+def choices_of(task_id: str, rows: Array, golds: Array, gold: Array, near: Array) -> tuple[Array, Array, Array]:
     """Return each row's choices (flat, with offsets) and the place of the right one (rows,) among them.
 
     `golds` (rows, labels) marks all right labels and `gold` (rows,) is the one to offer; the others are left out.
+    `near` (labels, labels) marks labels that are hard to tell apart, which are offered more often.
     """
     at, every = np.arange(len(rows)), np.arange(golds.shape[1], dtype=np.uint64)[None, :]
-    rank = np.where(golds, LAST, hashed(key_of(task_id, "choice"), rows[:, None], every) >> np.uint64(1))
+    rank = hashed(key_of(task_id, "choice"), rows[:, None], every) >> np.uint64(1)
+    rank = np.where(golds, LAST, np.where(near[gold], rank >> NEAR_SHIFT, rank))
     rank[at, gold] = 0
     flat, places, sizes = _drawn(task_id, rows, rank, np.full(len(rows), MOST_CHOICES))
     return flat, offsets_of(sizes), np.argmax(places == gold[:, None], axis=1)

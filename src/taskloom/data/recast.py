@@ -11,6 +11,8 @@
 - **one-pass**: some label names and the text in one sequence, and for each name whether it fits; names, their number
   and their order differ by row, and in every tenth row none fits. All such tasks train one head, by which `classify`
   scores any number of labels in one pass over a text.
+- **matching**: the text, and the right label name among wrong ones, those that share a word with it more often. Text
+  and names are read apart and compared by their vectors.
 
 All draws are hashes of (task id, row, label) in whole numbers, so that neither order nor pieces nor machine matter.
 """
@@ -278,11 +280,15 @@ def _wrong_labels(task: Task, piece: Piece, labels: Labels) -> Array:
 
 
 def _choice(task: Task, piece: Piece, labels: Labels) -> tuple[dict[str, pa.Array], int]:
-    flat, offsets, right = choices_of(task.id, piece.rows, piece.golds, piece.gold)
+    assert task.recast is not None
+    near = labels.near if task.apart else np.zeros_like(labels.near)
+    flat, offsets, right = choices_of(task.id, piece.rows, piece.golds, piece.gold, near)
     names = pa.array(labels.names, pa.string()).take(pa.array(flat))
     choices = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), names)
-    assert task.recast is not None
-    prompt = _instruction(task, piece, choices) if task.recast.form == "instruction" else _prompt(task, piece)
+    if task.apart:
+        prompt = piece.texts
+    else:
+        prompt = _instruction(task, piece, choices) if task.recast.form == "instruction" else _prompt(task, piece)
     return {"prompt": prompt, "choices": choices, "label": pa.array(right.astype(np.int32))}, 1
 
 

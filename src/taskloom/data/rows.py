@@ -44,7 +44,8 @@ class Drawn:
 class Rows:
     """Rows of any tasks and kinds.
 
-    kind, row (index in the source split), weight, counts (segments) and answer are (rows,); `answer` is a class id, the
+    kind, row (index in the source split), weight, counts (segments), apart (prompt and choices are sequences of their
+    own) and answer are (rows,); `answer` is a class id, the
     right choice or a score in original units, and 0 for the other kinds. Segments of all rows: tokens, sizes
     (segments,). Words of all rows: word_counts (rows,), word_starts and word_labels (words,). positives is (n, 2) pairs
     of (row, label id).
@@ -55,6 +56,7 @@ class Rows:
     weight: Array
     answer: Array
     counts: Array
+    apart: Array
     sizes: Array
     tokens: Array
     word_counts: Array
@@ -81,6 +83,7 @@ def read_rows(stores: Sequence[TaskStore], split: str, drawn: Drawn) -> Rows:
         weight=np.array([1.0 if rows.weight is None else rows.weight[at] for rows, at in places], np.float32),
         answer=_answers(kind, places),
         counts=np.array([len(ends) - 1 for ends in edges], np.int64),
+        apart=np.array([rows.apart for rows, _ in places], bool),
         sizes=_concatenated([ends[1:] - ends[:-1] for ends in edges]),
         tokens=_concatenated(tokens),
         word_counts=word_counts,
@@ -113,8 +116,9 @@ def _concatenated(parts: list[Array]) -> Array:
 class Sequences:
     """What each sequence is made of, all (sequences,), in the order of the rows.
 
-    `row` is its row, `choice` the place of its choice among all of its row's. Its two segments are tokens from *_start
-    on; `paired` says which template joins them, and a second segment is empty where there is none.
+    `row` is its row, `choice` the place of its choice among all of its row's, -1 for a prompt that stands apart. Its
+    two segments are tokens from *_start on; `paired` says which template joins them, and a second segment is empty
+    where there is none.
     """
 
     row: Array
@@ -140,7 +144,7 @@ def sequences_of(rows: Rows, tokenizer: Tokenizer, *, max_length: int, chosen: t
     starts, is_choice = offsets_of(rows.sizes)[:-1], rows.kind[row] == CHOICE
     first = (np.cumsum(rows.counts) - rows.counts)[row]
     second = np.where(rows.counts[row] > 1, first + 1 + choice, first)
-    lone = is_choice & (rows.sizes[first] == 0)
+    lone = is_choice & ((rows.sizes[first] == 0) | rows.apart[row])
     first = np.where(lone, second, first)
     paired = second > first
     room = max_length - np.where(paired, tokenizer.pair.specials, tokenizer.single.specials)
@@ -155,16 +159,16 @@ def sequences_of(rows: Rows, tokenizer: Tokenizer, *, max_length: int, chosen: t
 def choose(rows: Rows, drawn: Drawn, *, max_choices: int | None, key: np.uint64) -> tuple[Array, Array]:
     """Return the row and the choice of each sequence; rows of other kinds than choices have one sequence, choice 0.
 
-    With `max_choices`, the right choice and a sample of the wrong ones are kept, in their order, drawn by
-    (key, row, epoch) alone.
+    A prompt that stands apart is choice -1, before the others. With `max_choices`, the right choice and a sample of the
+    wrong ones are kept, in their order, drawn by (key, row, epoch) alone.
     """
-    counts = np.where(rows.kind == CHOICE, rows.counts - 1, 1)
+    counts = np.where(rows.kind == CHOICE, rows.counts - ~rows.apart, 1)
     row = np.repeat(np.arange(len(counts)), counts)
-    choice = ragged(np.zeros_like(counts), counts)
-    if max_choices is None or counts.max(initial=0) <= max_choices:
+    choice = ragged(-rows.apart.astype(np.int64), counts)
+    if max_choices is None or choice.max(initial=0) < max_choices:
         return row, choice
     wrong = choice != rows.answer[row]
-    order = np.lexsort((hashed(key, rows.row[row], drawn.epoch[row], choice), wrong, row))
+    order = np.lexsort((hashed(key, rows.row[row], drawn.epoch[row], choice), wrong, choice >= 0, row))
     rank = np.empty_like(order)
     rank[order] = choice  # within a row, the k-th of the new order takes the number k
     kept = (rank < max_choices) | (rows.kind[row] != CHOICE)

@@ -21,6 +21,8 @@ from taskloom.data.tokenizer import Tokenizer
 from taskloom.data.truncation import longest_first, second_only
 
 Array = NDArray[Any]
+APART = "apart"
+"""Stands for the kind of a choice row whose prompt and choices are sequences of their own."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def marked_options(texts: Sequence[str], options: Sequence[Sequence[str]], token
 
 def _texts(table: pa.Table, kind: str) -> tuple[list[str], Array]:
     """Return the texts of all segments in row order, and how many each row has."""
-    if kind == "multiple_choice":
+    if kind in ("multiple_choice", APART):
         rows = zip(table["prompt"].to_pylist(), table["choices"].to_pylist(), strict=True)
         segments = [(prompt, *choices) for prompt, choices in rows]
     else:
@@ -97,6 +99,8 @@ def _texts(table: pa.Table, kind: str) -> tuple[list[str], Array]:
 def full_lengths(segments: Segments, kind: str, tokenizer: Tokenizer) -> Array:
     """Return the tokens of each row's longest sequence, special ones included, before any cut (rows,)."""
     first, other = _first_and_longest_other(segments)
+    if kind == APART:
+        return np.maximum(first, other) + tokenizer.single.specials
     paired = (segments.counts > 1) & ((first > 0) | (kind != "multiple_choice"))  # without a prompt, a choice is alone
     return first + other + np.where(paired, tokenizer.pair.specials, tokenizer.single.specials)
 
@@ -109,7 +113,7 @@ def trimmed(segments: Segments, kind: str, tokenizer: Tokenizer, max_length: int
     firsts = segments.firsts
     if kind == "multiple_choice":
         starts[firsts] += segments.sizes[firsts] - kept[firsts]
-    else:
+    elif kind != APART:
         paired = firsts[segments.counts == 2]
         both = segments.sizes[paired], segments.sizes[paired + 1]
         cut = second_only if kind == "token_classification" else longest_first

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from taskloom.data.arrays import MANIFEST, REMEDY, ArrayFolder, open_array, read_manifest, seal
 from taskloom.data.hashing import hashed, key_of
 from taskloom.data.locks import locked
-from taskloom.data.segments import answers, full_lengths, tokenized, trimmed
+from taskloom.data.segments import APART, answers, full_lengths, tokenized, trimmed
 from taskloom.data.standardize import CanonicalTask
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import StoreError
@@ -47,17 +47,21 @@ class SplitStore:
     """One split of one task as memory-mapped arrays, each opened when it is first asked for.
 
     `tokens` holds all segments, one after the other; segment s is tokens[offsets[s]:offsets[s + 1]]. Row r owns the
-    segments first_segment[r] up to first_segment[r + 1]: text (and pair); prompt and choices; or the words.
+    segments first_segment[r] up to first_segment[r + 1]: text (and pair); prompt and choices; or the words. Where
+    prompt and choices stand `apart`, each is a sequence of its own.
     """
 
     kind: str
     folder: Path
     max_length: int
+    apart: bool = False
 
     @classmethod
-    def in_memory(cls, kind: str, max_length: int, arrays: Mapping[str, Array | None]) -> SplitStore:
+    def in_memory(
+        cls, kind: str, max_length: int, arrays: Mapping[str, Array | None], *, apart: bool = False
+    ) -> SplitStore:
         """Return a split of arrays that never were on disk: all of those below, as far as the kind has them."""
-        split = cls(kind, Path(), max_length)
+        split = cls(kind, Path(), max_length, apart)
         vars(split).update({"weight": None, **arrays})  # a cached property reads no file once its value stands here
         return split
 
@@ -91,8 +95,15 @@ class SplitStore:
 
     @cached_property
     def sequences(self) -> Array:
-        """Sequences of each row: one, or one a choice (int64, (rows,))."""
-        return np.diff(self.first_segment) - 1 if self.kind == "multiple_choice" else np.ones(len(self), np.int64)
+        """Sequences of each row: one, or one a choice and one more for a prompt that stands apart (int64, (rows,))."""
+        if self.kind != "multiple_choice":
+            return np.ones(len(self), np.int64)
+        return np.asarray(np.diff(self.first_segment) - (not self.apart))
+
+    @cached_property
+    def choices(self) -> Array:
+        """Choices of each row; multiple choice only (int64, (rows,))."""
+        return np.diff(self.first_segment) - 1
 
     @cached_property
     def labels(self) -> Array:
@@ -188,9 +199,8 @@ def open_store(folder: Path, *, thorough: bool = False) -> TaskStore:
     manifest = read_manifest(folder, thorough=thorough)
     if manifest.get("format") != FORMAT:
         raise StoreError(f"{folder} has format {manifest.get('format')}, this version reads {FORMAT}. {REMEDY}")
-    splits = {
-        split: SplitStore(manifest["kind"], folder / split, manifest["max_length"]) for split in manifest["splits"]
-    }
+    kind, length, apart = manifest["kind"], manifest["max_length"], manifest.get("apart", False)
+    splits = {split: SplitStore(kind, folder / split, length, apart) for split in manifest["splits"]}
     names = ("id", "task", "kind", "low", "high", "unused", "truncated", "fingerprint")
     fields = {name: manifest[name] for name in names}
     return TaskStore(**fields, labels=tuple(manifest["labels"]), splits=splits, folder=folder)
@@ -224,7 +234,8 @@ def _build(
     scale = (kind.low, kind.high) if isinstance(kind, Regression) else (None, None)
     described = {
         "format": FORMAT, "id": canonical.task.id, "task": canonical.task.versioned, "kind": kind.name,
-        "labels": canonical.labels, "low": scale[0], "high": scale[1], "max_length": max_length, "max_rows": max_rows,
+        "apart": canonical.task.apart, "labels": canonical.labels, "low": scale[0], "high": scale[1],
+        "max_length": max_length, "max_rows": max_rows,
         "splits": list(canonical.splits), "unused": canonical.unused, "truncated": truncated, "fingerprint": key,
         "versions": {name: importlib.metadata.version(name) for name in ("tokenizers", "numpy", "pyarrow")},
     }  # fmt: skip
@@ -236,15 +247,16 @@ def _build(
 def _write_split(folder: Path, table: pa.Table, canonical: CanonicalTask, tokenizer: Tokenizer, max_length: int) -> int:
     """Write the arrays of one split, chunk by chunk, and return how many rows had to be cut."""
     kind = canonical.task.kind.name
+    form = APART if canonical.task.apart else kind
     token_type = np.uint16 if tokenizer.vocabulary <= 2**16 else np.uint32
     truncated = 0
     with ArrayFolder(folder) as arrays:
         for start in range(0, max(1, len(table)), CHUNK):
             chunk = table.slice(start, CHUNK)
-            whole = tokenized(chunk, kind, tokenizer)
-            full = full_lengths(whole, kind, tokenizer)
+            whole = tokenized(chunk, form, tokenizer)
+            full = full_lengths(whole, form, tokenizer)
             truncated += int((full > max_length).sum())
-            kept = trimmed(whole, kind, tokenizer, max_length)
+            kept = trimmed(whole, form, tokenizer, max_length)
             arrays.append_lengths({"offsets": kept.sizes, "first_segment": kept.counts})
             arrays.append({
                 "rows": chunk["row"].to_numpy(),

@@ -27,6 +27,7 @@ from taskloom.evaluation.report import TaskReport
 from taskloom.evaluation.routes import Route, own_route
 from taskloom.evaluation.scoring import score
 from taskloom.modeling.head_table import Head
+from taskloom.modeling.heads import prompts
 from taskloom.modeling.model import Model, scaled_scores
 from taskloom.recipes.recipe import Task
 
@@ -217,8 +218,9 @@ class _Collected:
             words = self._starts()[at[batch.word_sequence.numpy()]] + batch.word_index.numpy()
             self.scores[words] = logits.argmax(1).cpu().numpy()
         elif self.kind == "multiple_choice":
-            sizes = np.bincount(batch.sequence_example.numpy(), minlength=len(at))
-            self.scores[ragged(self._starts()[at], sizes)] = logits[:, 0].cpu().numpy()
+            choices = ~prompts(batch)
+            sizes = np.bincount(batch.sequence_example.numpy()[choices], minlength=len(at))
+            self.scores[ragged(self._starts()[at], sizes)] = logits[:, 0].cpu().numpy()[choices]
         elif self.kind == "regression":
             self.scores[at] = logits[:, 0].cpu().numpy()
         else:
@@ -240,7 +242,7 @@ class _Collected:
         if self.kind == "token_classification":
             sizes = np.diff(self.rows.word_offsets)[self.places]
         elif self.kind == "multiple_choice":
-            sizes = self.rows.sequences[self.places]
+            sizes = self.rows.choices[self.places]
         else:
             return None
         return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

@@ -87,7 +87,7 @@ def train_places(store: TaskStore, left_out: Array | None) -> Array:
     places = np.arange(len(train))
     if left_out is not None:
         places = np.setdiff1d(places, left_out)
-    width = np.mean(train.sequences) if store.kind == "multiple_choice" else max(1, len(store.labels))
+    width = np.mean(train.choices) if store.kind == "multiple_choice" else max(1, len(store.labels))
     most = min(MOST_ROWS, int(MOST_CELLS / width))
     return places[kept_rows(store.id, np.asarray(train.rows)[places], most)]
 
@@ -125,10 +125,10 @@ def _choices(train: SplitStore, places: Array, rows: SplitStore) -> Array:
     words = _tfidf(*choice)
     similar = []
     for said, asked, (split, at) in zip(choice, prompt, ((train, places), (rows, every)), strict=True):
-        owner = np.repeat(np.arange(len(at)), split.sequences[at])
+        owner = np.repeat(np.arange(len(at)), split.choices[at])
         similar.append(normalize(said).multiply(normalize(asked)[owner]).sum(1))
     fitted, asked = (sparse.hstack([side, near]).tocsr() for side, near in zip(words, similar, strict=True))
-    sizes = train.sequences[places]
+    sizes = train.choices[places]
     right = np.zeros(int(sizes.sum()), dtype=np.int64)
     right[offsets_of(sizes)[:-1] + np.asarray(train.labels[places])] = 1
     return np.asarray(_probabilities(fitted, right, asked, 2)[:, 1])
@@ -143,7 +143,7 @@ def segments_at(split: SplitStore, places: Array, number: int) -> Array:
 
 def choices_at(split: SplitStore, places: Array) -> Array:
     """Return the segments of all choices of some rows, one after the other."""
-    return ragged(np.asarray(split.first_segment)[places] + 1, split.sequences[places])
+    return ragged(np.asarray(split.first_segment)[places] + 1, split.choices[places])
 
 
 def counted(split: SplitStore, segments: Array) -> Matrix:

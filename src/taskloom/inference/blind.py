@@ -1,7 +1,7 @@
 """Answers without a single labelled row: what a model makes of label names, each way that it has.
 
-- `pairs` and `one-pass` are the model's own zero-shot classifiers, `both` their average (in the log, so that neither's
-  confidence rules);
+- `pairs`, `one-pass` and `matching` are the model's own zero-shot classifiers, `all` their average (in the log, so that
+  none's confidence rules), "pairs + matching" that of two;
 - `head` is a trained head that the task shares: of the same label set, of entailment, or the one row of all choices;
 - `similarity` and `similarity, sentence` compare a text's mean-pooled embedding with that of each label name, bare or
   in a sentence. Any encoder can do that, so it is the baseline.
@@ -32,7 +32,7 @@ from taskloom.recipes.recipe import Task
 Array = NDArray[Any]
 SHARPNESS = 20.0
 """What cosines are multiplied by to become logits; no metric here hangs on it."""
-BOTH = ("pairs", "one-pass")
+OWN = ("pairs", "one-pass", "matching")
 TEXT_KINDS = ("classification", "multilabel")
 
 
@@ -59,10 +59,19 @@ class Blind:
         head = ["head"] if self._head() is not None else []
         if self.store.kind not in TEXT_KINDS or self.labels() is None:
             return tuple(head)
-        heads = {"pairs": self.start.table.zero_shot(), "one-pass": self.start.table.one_pass()}
-        own = [way for way, found in heads.items() if found is not None]
-        both = ["both"] if len(own) == len(BOTH) else []
-        return (*head, *own, *both, "similarity", "similarity, sentence")
+        own = self._own()
+        averages = [] if len(own) < 2 else ["all"]
+        averages += [f"{one} + matching" for one in own if one != "matching" and "matching" in own and len(own) > 2]
+        return (*head, *own, *averages, "similarity", "similarity, sentence")
+
+    def _own(self) -> list[str]:
+        """Return the ways that the model was trained for, but for those that cannot judge a label by itself where that
+        is asked."""
+        table = self.start.table
+        heads = {"pairs": table.zero_shot(), "one-pass": table.one_pass(), "matching": table.matching()}
+        if self.store.kind == "multilabel":
+            del heads["matching"]
+        return [way for way, found in heads.items() if found is not None]
 
     def labels(self) -> tuple[str, ...] | None:
         """Return the label names in words, or None where they say nothing or only some of them can be said."""
@@ -92,11 +101,12 @@ class Blind:
         return self._logits[way]
 
     def _computed(self, way: str, features: Features) -> Array:
-        if way == "both":
-            return np.asarray(np.mean([_log_softmax(self.logits(one, features)) for one in BOTH], axis=0))
+        if way == "all" or " + " in way:
+            several = self._own() if way == "all" else way.split(" + ")
+            return np.asarray(np.mean([_log_softmax(self.logits(one, features)) for one in several], axis=0))
         names = self.labels()
         assert names is not None
-        if way == "pairs" or way == "one-pass":
+        if way in OWN:
             return own_logits(
                 self.start, self.texts(), names, way=cast(Way, way), multi_label=self.store.kind == "multilabel"
             )
@@ -138,7 +148,7 @@ class Blind:
 def own_logits(start: Start, texts: Sequence[str], names: Sequence[str], *, way: Way, multi_label: bool) -> Array:
     """Return (texts, labels) of a zero-shot way, as logs of its probabilities (log odds with `multi_label`)."""
     reading = Reading(tokenizer=start.tokenizer, max_length=start.max_length)
-    classifier = Classifier(*torch_scorers(start.opened(), start.how), reading)
+    classifier = Classifier(torch_scorers(start.opened(), start.how), reading)
     found = classifier.score(texts, label_sets(names, len(texts)), Question(way=way, multi_label=multi_label))
     scores = np.clip(found.score.reshape(len(texts), len(names)), 1e-9, 1 - 1e-9)
     return np.asarray(np.log(scores / (1 - scores)) if multi_label else np.log(scores))

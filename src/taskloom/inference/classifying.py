@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from taskloom.data.ragged import offsets_of, ragged
 from taskloom.errors import DataError, ModelError, did_you_mean
 from taskloom.inference.label_sets import TEMPLATE, Asked, LabelSet, ask
+from taskloom.inference.matching import matched_logits
 from taskloom.inference.one_pass import option_logits
 from taskloom.inference.pieces import Logits, Reading, Texts, averaged
-from taskloom.inference.scorers import MarkScorer, PairScorer
+from taskloom.inference.scorers import Scorers
 from taskloom.inference.zero_shot import pair_logits
 
 Array = NDArray[Any]
-Way = Literal["pairs", "one-pass", "both", "auto"]
-WAYS = ("pairs", "one-pass", "both", "auto")
+Way = Literal["pairs", "one-pass", "matching", "both", "auto"]
+WAYS = ("pairs", "one-pass", "matching", "both", "auto")
 MANY_LABELS = 8
 """Labels of a text from which `auto` reads them in one pass, which is then twice as fast; with fewer, little is won
 and pairs give the pipeline's numbers."""
@@ -59,10 +60,9 @@ class Scores:
 
 @dataclass(frozen=True)
 class Classifier:
-    """What can score labels, and how texts are read; a scorer is None where the model lacks the head for its way."""
+    """What can score labels, and how texts are read."""
 
-    pairs: PairScorer | None
-    marks: MarkScorer | None
+    scorers: Scorers
     reading: Reading
 
     def score(self, texts: Sequence[str], sets: Sequence[LabelSet], question: Question) -> Scores:
@@ -107,7 +107,7 @@ class Classifier:
         return ("pairs", "one-pass") if way == "both" else (way,)
 
     def _in_one_pass(self, counts: Array) -> Array:
-        return np.asarray((counts >= MANY_LABELS) & (self.marks is not None) | (self.pairs is None))
+        return np.asarray((counts >= MANY_LABELS) & (self.scorers.marks is not None) | (self.scorers.pairs is None))
 
     def _by_number_of_labels(self, texts: Sequence[str], sets: Sequence[LabelSet], question: Question) -> Scores:
         """Score each text in the way that its own number of labels decides, whatever the others have."""
@@ -127,12 +127,18 @@ class Classifier:
 
     def _logits(self, way: str, texts: Texts, asked: Asked, question: Question) -> Logits:
         if way == "pairs":
-            if self.pairs is None:
+            if self.scorers.pairs is None:
                 raise ModelError(NO_PAIRS)
-            return pair_logits(self.pairs, texts, asked, templates=question.templates, reading=self.reading)
-        if self.marks is None:
+            return pair_logits(self.scorers.pairs, texts, asked, templates=question.templates, reading=self.reading)
+        if way == "matching":
+            if self.scorers.vectors is None:
+                raise ModelError(NO_VECTORS)
+            if question.multi_label or question.none_below is not None:
+                raise DataError(ONLY_BESIDE)
+            return matched_logits(self.scorers.vectors, texts, asked, reading=self.reading)
+        if self.scorers.marks is None:
             raise ModelError(NO_MARKS)
-        return option_logits(self.marks, texts, asked, reading=self.reading)
+        return option_logits(self.scorers.marks, texts, asked, reading=self.reading)
 
 
 NO_PAIRS = (
@@ -141,6 +147,13 @@ NO_PAIRS = (
 )
 NO_MARKS = (
     'The model has no one-pass head. Train with `data.recast = ["one-pass"]`, or classify with pairs (way="pairs").'
+)
+NO_VECTORS = (
+    'The model has no matching head. Train with `data.recast = ["matching"]`, or classify with pairs (way="pairs").'
+)
+ONLY_BESIDE = (
+    "The way matching says which label is nearest, and nothing of a label by itself. Several labels at once, and none "
+    'of them, take way="pairs" or "one-pass".'
 )
 
 

@@ -83,16 +83,28 @@ def pieces_of(texts: Texts, room: Array, long: Long) -> Pieces:
 def joined(
     tokens: Array, starts: tuple[Array, Array], sizes: tuple[Array, Array], reading: Reading
 ) -> Iterator[tuple[Array, Matrix]]:
-    """Yield (numbers of sequences, (ids, types or None, mask or None)) of pairs of segments, sorted by length.
+    """Return batches of (numbers of sequences, (ids, types or None, mask or None)) of pairs of segments, by length.
 
     `starts` and `sizes` of both segments, (sequences,), after any cut. Batches end where padding and starts of batches
     cost the least.
     """
-    total = sizes[0] + sizes[1] + reading.tokenizer.pair.specials
+    return _batches(tokens, starts, sizes, reading, paired=True)
+
+
+def alone(tokens: Array, start: Array, size: Array, reading: Reading) -> Iterator[tuple[Array, Matrix]]:
+    """Yield the same of single segments (sequences,)."""
+    return _batches(tokens, (start, start), (size, np.zeros_like(size)), reading, paired=False)
+
+
+def _batches(
+    tokens: Array, starts: tuple[Array, Array], sizes: tuple[Array, Array], reading: Reading, *, paired: bool
+) -> Iterator[tuple[Array, Matrix]]:
+    template = reading.tokenizer.pair if paired else reading.tokenizer.single
+    total = sizes[0] + sizes[1] + template.specials
     order = np.argsort(total, kind="stable")
     nothing = np.zeros(len(order), np.int64)
     sequences = Sequences(
-        row=nothing, choice=nothing, paired=np.ones(len(order), bool), first_start=starts[0], first_size=sizes[0],
+        row=nothing, choice=nothing, paired=np.full(len(order), paired), first_start=starts[0], first_size=sizes[0],
         second_start=starts[1], second_size=sizes[1],
     ).take(order)  # fmt: skip
     cuts = cut(total[order], np.ones_like(total), budget=reading.tokens_per_batch, at_least=1)

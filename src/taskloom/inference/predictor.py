@@ -25,7 +25,7 @@ from taskloom.inference.label_sets import TEMPLATE, label_sets, templates
 from taskloom.inference.opening import open_network
 from taskloom.inference.pieces import LONG, Long, Reading
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
-from taskloom.inference.scorers import MarkScorer, PairScorer, torch_scorers
+from taskloom.inference.scorers import Scorers, torch_scorers
 from taskloom.modeling import model as modeling
 from taskloom.modeling.encoder import choose_autocast, choose_device
 from taskloom.modeling.head_table import Head
@@ -55,7 +55,7 @@ class Model:
         self._precision = precision or ("bf16" if how.autocast else "fp32")
         self._how = how
         self._elsewhere: dict[tuple[str, str], Model] = {}
-        self._kept: tuple[Any, PairScorer | None, MarkScorer | None] | None = None
+        self._kept: tuple[Any, Scorers] | None = None
 
     def __repr__(self) -> str:
         return f"Model({str(self.folder)!r}, tasks={len(self.heads)}, device={self.device.type!r})"
@@ -216,15 +216,15 @@ class Model:
         if long not in LONG:
             raise DataError(f"Long texts can be read as {' or '.join(LONG)}, not {long!r}.{did_you_mean(long, LONG)}")
         how = self._answering(use_task_embedding)
-        pairs, marks = self._scorers(how)
-        return Classifier(pairs, marks, Reading(tokenizer=how.tokenizer, max_length=self.max_length, long=long))
+        reading = Reading(tokenizer=how.tokenizer, max_length=self.max_length, long=long)
+        return Classifier(self._scorers(how), reading)
 
-    def _scorers(self, how: Answering) -> tuple[PairScorer | None, MarkScorer | None]:
+    def _scorers(self, how: Answering) -> Scorers:
         """Return the scorers of the model's heads, kept as long as its weights do not change."""
         key = (how.use_task_embedding, *((value.data_ptr(), value._version) for value in self.network.parameters()))
         if self._kept is None or self._kept[0] != key:
-            self._kept = key, *torch_scorers(self.network, how)
-        return self._kept[1:]
+            self._kept = key, torch_scorers(self.network, how)
+        return self._kept[1]
 
     def _answering(self, use_task_embedding: bool) -> Answering:
         how = self._how

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskloom.data.ragged import offsets_of
-from taskloom.data.segments import Segments, full_lengths
+from taskloom.data.segments import APART, Segments, full_lengths
 from taskloom.data.store import SplitStore, TaskStore
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.inference.inputs import ROW_OF, ChoiceRow, TextRow
@@ -29,7 +29,8 @@ def prepare_rows(given: Sequence[Any], head: Head, tokenizer: Tokenizer, *, max_
     Raises DataError, with the row's number, for a row that does not fit the kind.
     """
     rows = [ROW_OF[head.kind](row, number) for number, row in enumerate(given)]
-    split = SplitStore.in_memory(head.kind, max_length, _arrays(rows, head, tokenizer, max_length))
+    arrays = _arrays(rows, head, tokenizer, max_length)
+    split = SplitStore.in_memory(head.kind, max_length, arrays, apart=head.apart)
     return TaskStore(
         id=head.id,
         task=head.task,
@@ -53,7 +54,7 @@ def _arrays(rows: list[Any], head: Head, tokenizer: Tokenizer, max_length: int) 
         "tokens": parts.tokens,
         "offsets": offsets_of(parts.sizes),
         "first_segment": offsets_of(parts.counts),
-        "lengths": np.minimum(full_lengths(parts, head.kind, tokenizer), max_length),
+        "lengths": np.minimum(full_lengths(parts, APART if head.apart else head.kind, tokenizer), max_length),
         "labels": _no_labels(head, len(rows), len(parts.word_starts)),
         "word_offsets": offsets_of(words),
         "word_starts": parts.word_starts,

@@ -6,6 +6,7 @@ can answer this call serves: torch here, others beside it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -39,6 +40,25 @@ class MarkScorer(Protocol):
 
         The mark of a label stands at `position` (labels,) of row `sequence` (labels,) of `ids`; the others as above.
         """
+
+
+class VectorScorer(Protocol):
+    """Turns sequences into the vectors that are compared. It is called from one thread at a time."""
+
+    weight: Array
+    """What the product of two vectors is weighed by, float32 (width,)."""
+
+    def __call__(self, ids: Array, types: Array | None, mask: Array | None) -> Array:
+        """Return vectors of length one, float32 (sequences, width); arguments as above."""
+
+
+@dataclass(frozen=True)
+class Scorers:
+    """What a model can score labels with; None where it lacks the head for a way."""
+
+    pairs: PairScorer | None = None
+    marks: MarkScorer | None = None
+    vectors: VectorScorer | None = None
 
 
 def torch_scorer(model: Model, head: Head, how: Answering, *, encoder: Encoder | None = None) -> PairScorer:
@@ -90,17 +110,40 @@ def torch_mark_scorer(model: Model, head: Head, how: Answering, *, encoder: Enco
     return score
 
 
-def torch_scorers(model: Model, how: Answering) -> tuple[PairScorer | None, MarkScorer | None]:
+class _TorchVectors:
+    """The scorer of a model's own network and its matching head, without the task embedding."""
+
+    def __init__(self, model: Model, head: Head, how: Answering, encoder: Encoder) -> None:
+        self.weight = np.asarray(model.head_weight[head.rows[0]].detach().float().cpu().numpy())
+        self.encoder, self.how = encoder, how
+
+    def __call__(self, ids: Array, types: Array | None, mask: Array | None) -> Array:
+        import torch
+        import torch.nn.functional as functional
+
+        from taskloom.modeling.encoder import pooled_by
+
+        with torch.inference_mode():
+            seen = _placed(mask, self.how)
+            pooled, hidden = self.encoder(
+                _placed(ids, self.how), attention_mask=seen, token_type_ids=_placed(types, self.how)
+            )
+            means = pooled_by("mean", pooled, hidden.float(), seen)
+            return np.asarray(functional.normalize(means, dim=1).cpu().numpy(), np.float32)
+
+
+def torch_scorers(model: Model, how: Answering) -> Scorers:
     """Return the scorers of the heads that a model has for labels given on the spot; they share one encoder."""
     import torch
 
     from taskloom.modeling.scoring import scoring_encoder
 
     encoder = scoring_encoder(model.encoder, dtype=how.autocast or torch.float32)
-    entailment, one_pass = model.table.zero_shot(), model.table.one_pass()
-    return (
+    entailment, one_pass, matching = model.table.zero_shot(), model.table.one_pass(), model.table.matching()
+    return Scorers(
         torch_scorer(model, entailment, how, encoder=encoder) if entailment else None,
         torch_mark_scorer(model, one_pass, how, encoder=encoder) if one_pass else None,
+        _TorchVectors(model, matching, how, encoder) if matching else None,
     )
 
 

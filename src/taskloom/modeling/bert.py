@@ -37,7 +37,7 @@ def can_pack(network: nn.Module) -> bool:
 def packed_features(
     network: Any, words: Tensor, token_type_ids: Tensor | None, layout: Layout
 ) -> tuple[Tensor, Tensor]:
-    """Return pooled features (sequences, width) and the last hidden states of the labelled words (words, width).
+    """Return pooled features (sequences, width) and the last hidden states of the layout's words (words, width).
 
     `words` (tokens, word width) are the word embeddings, `token_type_ids` (tokens,) the types, both in the order of the
     layout.
@@ -55,13 +55,13 @@ def packed_features(
     firsts, others = _last_layer(layers[-1], hidden, layout)
     has_pooler = getattr(base, "pooler", None) is not None
     pooled = network.dropout(base.pooler(firsts[:, None])) if has_pooler else network.classifier(firsts[:, None])
-    return pooled[layout.rank], others[: layout.word_count]
+    return pooled[layout.rank], others[: layout.read_count]
 
 
 def _last_layer(layer: Any, hidden: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
     """Return the last hidden states of the layout's `firsts` and `words`."""
     firsts = hidden[layout.firsts]
-    if not layout.word_count:
+    if not layout.read_count:
         return _output(layer, _context(layer, firsts, hidden, layout), firsts), hidden[:0]
     read = torch.cat([layout.firsts, layout.words])
     context = _context(layer, hidden, hidden, layout)

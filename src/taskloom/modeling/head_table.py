@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskloom.errors import ModelError
-from taskloom.recipes.labels import normalize_label
-from taskloom.recipes.recasts import OPTION_LABELS
-from taskloom.recipes.recipe import KINDS
+from taskloom.recipes.labels import MATCHING, normalize_label
+from taskloom.recipes.recasts import OPTION_LABELS, split_recast
+from taskloom.recipes.recipe import BLIND_RECASTS, KINDS
 
 Integers = NDArray[np.int64]
 NLI = ("entailment", "neutral", "contradiction")
@@ -40,6 +40,16 @@ class Head:
     high: float | None = None
     threshold: float = 0.5
     """The probability from which on a label of a multilabel task is a yes."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether prompt and choices are read apart, and the row weighs the product of their vectors."""
+        return self.key == MATCHING
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the task has an embedding: zero-shot classification has none, so what teaches it has none either."""
+        return split_recast(self.id)[1] not in BLIND_RECASTS
 
     def row_of(self, name: str) -> int | None:
         """Return the row of the label with this normalized name, or None."""
@@ -108,6 +118,11 @@ class HeadTable:
         return np.array([KINDS.index(head.kind) for head in self.heads], dtype=np.int64)
 
     @cached_property
+    def embedded(self) -> Integers:
+        """1 for each task that has an embedding, else 0."""
+        return np.array([head.embedded for head in self.heads], dtype=np.int64)
+
+    @cached_property
     def places(self) -> dict[str, int]:
         """The place of each task, by id and by id with version."""
         return {name: place for place, head in enumerate(self.heads) for name in (head.id, head.task)}
@@ -129,6 +144,10 @@ class HeadTable:
         readers = Counter(frozenset(head.rows) for head in self.heads)
         found = [head for head in self.heads if head.kind == "token_classification" and head.labels == OPTION_LABELS]
         return max(found, key=lambda head: readers[frozenset(head.rows)], default=None)
+
+    def matching(self) -> Head | None:
+        """Return the head that compares the vectors of a text and of label names, or None."""
+        return next((head for head in self.heads if head.apart), None)
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> HeadTable:
         """Return the same table with these thresholds, given by id with version."""

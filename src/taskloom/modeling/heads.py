@@ -116,10 +116,16 @@ class _Union:
 
 
 def _of_kind(batch: MicroBatch, kind: int) -> tuple[Integers, Integers]:
-    """Return the sequences of a kind, and the example of each."""
+    """Return the sequences of a kind, and the example of each; prompts that stand apart are no choices."""
     owner = batch.sequence_example.numpy()
-    sequences = np.flatnonzero(batch.kind.numpy()[owner] == kind)
+    sequences = np.flatnonzero((batch.kind.numpy()[owner] == kind) & ~prompts(batch))
     return sequences, owner[sequences]
+
+
+def prompts(batch: MicroBatch) -> NDArray[np.bool_]:
+    """Return which sequences are prompts that stand apart from their choices (sequences,)."""
+    anchor = batch.anchor.numpy()
+    return np.asarray(anchor == np.arange(len(anchor)))
 
 
 def _classes(batch: MicroBatch, union: _Union) -> Arrays:
@@ -167,7 +173,7 @@ def _words(batch: MicroBatch, union: _Union) -> Arrays:
 
 def _counts(batch: MicroBatch, union: _Union) -> Arrays:
     kind = batch.kind.numpy()
-    choices = np.bincount(batch.sequence_example.numpy(), minlength=len(kind))
+    choices = np.bincount(batch.sequence_example.numpy()[~prompts(batch)], minlength=len(kind))
     counts = np.where(kind == CHOICE, choices, union.counts[union.which])
     logs = np.where(np.isin(kind, (CLASSES, CHOICE, TAGS)), np.log(np.maximum(counts, 2)), 1.0)
     return {"choice_count": choices.astype(np.float32), "log_count": logs.astype(np.float32)}

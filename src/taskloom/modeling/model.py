@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from taskloom.data.batches import MicroBatch
 from taskloom.errors import ModelError
-from taskloom.modeling.encoder import Encoder, quiet
+from taskloom.modeling.comparing import compared_of, with_products
+from taskloom.modeling.encoder import Encoder, pooled_by, quiet
 from taskloom.modeling.head_table import Head, HeadTable
 from taskloom.modeling.heads import Routing, example_losses, linear, route
 from taskloom.modeling.rows import gather_rows
@@ -35,6 +36,8 @@ VERSION = 1
 HEADS_JSON = "heads.json"
 HEADS_WEIGHTS = "heads.safetensors"
 LOSS_SCALINGS = ("none", "log_labels", "uncertainty")
+SHARPNESS = 20.0
+"""What a cosine is multiplied by to become a logit, at first (Reimers and Gurevych 2019, sentence-transformers)."""
 INITIAL_DEVIATION = 0.02
 """Standard deviation of new head rows, as BERT initializes its classifiers (Devlin et al. 2019)."""
 
@@ -98,7 +101,11 @@ class Model(nn.Module):
         self.multilabel_loss = multilabel_loss
         generator = torch.Generator().manual_seed(seed)
         start = torch.randn(table.size, encoder.hidden_width, generator=generator) * INITIAL_DEVIATION
+        for head in table.heads:
+            if head.apart:
+                start[list(head.rows)] = SHARPNESS
         self.head_weight = nn.Parameter(start)
+        self.register_buffer("embedded", torch.from_numpy(table.embedded), persistent=False)
         self.head_bias = nn.Parameter(torch.zeros(table.size))
         self.task_embedding = nn.Parameter(torch.zeros(len(table.heads), encoder.word_embeddings.embedding_dim))
         self.log_variance = nn.Parameter(torch.zeros(len(table.heads)))
@@ -138,29 +145,47 @@ class Model(nn.Module):
         For prediction: the task embedding is used whole or left out, never dropped at random.
         """
         layout = layout_of(batch) if self.encoder.packs else None
-        return self._features(batch, self.task_embedding[batch.task] if use_task_embedding else None, layout)
+        vectors = self.task_embedding[batch.task] * self._embedded(batch) if use_task_embedding else None
+        return self._features(batch, vectors, layout)
 
     def _features(self, batch: MicroBatch, vectors: Tensor | None, layout: Layout | None) -> tuple[Tensor, Tensor]:
         types = batch.token_type_ids
         first = None if vectors is None else functional.embedding(batch.sequence_example, vectors)
         if layout is not None:
-            return self.encoder.forward_packed(batch.input_ids, layout, token_type_ids=types, first_vector=first)
+            pooled, words = self.encoder.forward_packed(
+                batch.input_ids, layout, token_type_ids=types, first_vector=first
+            )
+            if layout.compared is None:
+                return pooled, words
+            words, tokens = words[: layout.word_count], words[layout.word_count :]
+            return with_products(pooled, layout.compared.means(tokens), layout.compared), words
+        compared = compared_of(batch)
         pooled, hidden = self.encoder(
             batch.input_ids,
             attention_mask=batch.attention_mask,
             token_type_ids=types,
             first_vector=first,
-            first_only=len(batch.word_sequence) == 0,
+            first_only=len(batch.word_sequence) == 0 and compared is None,
         )
+        if compared is not None:
+            mask = None if batch.attention_mask is None else batch.attention_mask[compared.sequence]
+            means = pooled_by("mean", pooled, hidden[compared.sequence], mask)
+            pooled = with_products(pooled, means, compared)
         return pooled, hidden[batch.word_sequence, batch.word_position]
 
     def _task_vectors(self, batch: MicroBatch, routing: Routing) -> Tensor:
         """Return each example's task vector (examples, word width); in training some are dropped, whole, to zero."""
         vectors = functional.embedding(routing.which, gather_rows(self.task_embedding, routing.tasks))
+        vectors = vectors * self._embedded(batch)
         if self.training and self.task_embedding_drop:
             kept = torch.rand(len(batch.task), device=vectors.device) >= self.task_embedding_drop
             vectors = vectors * kept[:, None]
         return vectors
+
+    def _embedded(self, batch: MicroBatch) -> Tensor:
+        """Return 1 for each example whose task has an embedding, else 0 (examples, 1)."""
+        found: Tensor = self.embedded[batch.task][:, None]  # type: ignore[index]
+        return found
 
     def _scaled(self, losses: Tensor, batch: MicroBatch, routing: Routing) -> Tensor:
         """Divide a softmax loss by the log of its label count, its value at chance (Aghajanyan et al. 2021, Muppet), or

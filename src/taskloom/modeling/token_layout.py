@@ -17,6 +17,7 @@ from torch import Tensor
 
 from taskloom.data.batches import MicroBatch
 from taskloom.data.ragged import offsets_of, ragged
+from taskloom.modeling.comparing import Compared, compared_of, tokens_of
 
 Integers = NDArray[np.int64]
 STRETCH, SLACK = 1.15, 2
@@ -53,7 +54,8 @@ class Layout:
 
     `flat` (tokens,) is each token's place in the padded matrix, row after row; `position` (tokens,) its place in its
     sequence. `firsts` and `words` are the tokens whose last hidden states are read: of each sequence the first, from
-    the shortest on, and labelled words. All four are rounded up with copies that belong to no block and nobody reads.
+    the shortest on, and labelled words, behind which stand all tokens of sequences that are `compared`. All four are
+    rounded up with copies that belong to no block and nobody reads.
     `rank` (sequences,) is each sequence's place among `firsts`, and `word_count` how many words are real.
     """
 
@@ -64,6 +66,12 @@ class Layout:
     rank: Tensor
     word_count: int
     blocks: tuple[Block, ...]
+    compared: Compared | None = None
+
+    @property
+    def read_count(self) -> int:
+        """How many words and tokens of compared sequences are real."""
+        return self.word_count + (0 if self.compared is None else int(self.compared.sizes.sum()))
 
 
 def layout_of(batch: MicroBatch) -> Layout:
@@ -77,7 +85,10 @@ def layout_of(batch: MicroBatch) -> Layout:
     sizes = sizes[order]
     starts = offsets_of(sizes)
     position = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
-    words = starts[rank[batch.word_sequence.numpy()]] + batch.word_position.numpy()
+    compared = compared_of(batch)
+    sequence, place = tokens_of(compared)
+    sequence, place = torch.cat([batch.word_sequence, sequence]), torch.cat([batch.word_position, place])
+    words = starts[rank[sequence.numpy()]] + place.numpy()
     arrays = {
         "flat": _rounded(np.repeat(order * width, sizes) + position, ROUND),
         "position": _rounded(position, ROUND),
@@ -87,7 +98,7 @@ def layout_of(batch: MicroBatch) -> Layout:
     }
     blocks = tuple(_block(sizes, starts, first, last) for first, last in _cuts(sizes))
     tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
-    return Layout(**tensors, word_count=len(words), blocks=blocks)
+    return Layout(**tensors, word_count=len(batch.word_sequence), blocks=blocks, compared=compared)
 
 
 def _rounded(values: Integers, multiple: int) -> Integers:

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 
 from taskloom.recipes.recipe import OWN_FAMILY, Task
 
+MATCHING = "matching"
+"""The sharing key of all matching recasts: one row of weights of the dimensions of two vectors."""
+
 SYNONYMS = {
     "entailed": "entailment",
     "not_entailed": "not_entailment",
@@ -51,13 +54,13 @@ def is_generic(labels: Iterable[str]) -> bool:
 def sharing_key(task: Task, labels: Iterable[str], *, share: bool = True) -> str:
     """Return the key of the head rows that `task` reads; tasks with equal keys share weight and bias.
 
-    All multiple-choice tasks share one row. Regression scales, generic label sets and a user's own tasks share only
-    when the recipe names a `head`.
+    All multiple-choice tasks share one row, all matching recasts another. Regression scales, generic label sets and a
+    user's own tasks share only when the recipe names a `head`.
     """
     labels = tuple(labels)
     kind = task.kind.name
     if kind == "multiple_choice":
-        return kind
+        return MATCHING if task.apart else kind
     own = task.family == OWN_FAMILY and task.recast is None  # entailment means the same whoever's labels it is about
     private = not labels or is_generic(labels) or own
     if not share or (private and task.head is None):

@@ -98,7 +98,7 @@ def check_known_names(task: Task) -> None:
 def readable_labels(task: Task, labels: Sequence[str]) -> tuple[str | None, ...]:
     """Return each label of what `task` is a recast of in plain words, None for one that says nothing by itself.
 
-    Raises RecastError when fewer than two are left, when two read alike, or for label-nli of entailment itself.
+    Raises RecastError when fewer than two are left, when two read alike, or for label-nli and matching of entailment.
     """
     readable = tuple(None if _is_empty(name) else said for name, said in zip(labels, _said(labels), strict=True))
     told = [name for name in readable if name is not None]
@@ -111,8 +111,8 @@ def readable_labels(task: Task, labels: Sequence[str]) -> tuple[str | None, ...]
     folded = [name.casefold() for name in told]
     if alike := sorted({name for name in folded if folded.count(name) > 1}):
         raise RecastError(f"Task {task.id}: several of the labels {shown} read {alike[0]!r}. Give it other `names`.")
-    if _form(task) == "label-nli" and {normalize_label(name) for name in labels} <= set(ENTAILMENT):
-        raise RecastError(f"Task {task.id}: the labels {shown} are those of entailment already; train the task itself.")
+    if _form(task) in ("label-nli", "matching") and {normalize_label(name) for name in labels} <= set(ENTAILMENT):
+        raise RecastError(f"Task {task.id}: the labels {shown} are those of entailment; train the task itself.")
     return readable
 
 

@@ -22,7 +22,9 @@ KINDS = ("classification", "multilabel", "regression", "multiple_choice", "token
 ROLES = ("train", "evaluation")
 LICENSE_USES = ("commercial", "non-commercial", "unspecified")
 DEFECTS = ("unsound", "duplicate", "unavailable", "impractical", "low_value")
-RECASTS = ("label-nli", "multiple-choice", "instruction", "one-pass")
+RECASTS = ("label-nli", "multiple-choice", "instruction", "one-pass", "matching")
+BLIND_RECASTS = ("label-nli", "one-pass", "matching")
+"""The recasts that teach a way to classify by label names alone, which never reads a task embedding."""
 RECAST_VERSION = 2
 """Raised whenever the same rows would be recast otherwise: prepared recasts are then made anew."""
 OWN_FAMILY = "own"
@@ -279,6 +281,11 @@ class Task:
         names += [condition.column for condition in self.where]
         names += [split.by for split in self.splits.roles().values() if isinstance(split, Held) and split.by]
         return tuple(dict.fromkeys(names + ([self.row_weight] if self.row_weight else [])))
+
+    @property
+    def apart(self) -> bool:
+        """Whether prompt and choices are read apart and compared by their vectors, instead of read together."""
+        return self.recast is not None and self.recast.form == "matching"
 
     def fingerprint(self) -> str:
         """Return the sha256 of what decides the rows: id, version, source, kind, splits, filters and recast."""

@@ -25,6 +25,7 @@ from taskloom.data.store import SplitStore, TaskStore
 from taskloom.errors import ConfigError
 from taskloom.recipes.labels import sharing_key
 from taskloom.recipes.recipe import Task
+from taskloom.recipes.select import matches
 
 Integers = NDArray[np.int64]
 
@@ -155,4 +156,6 @@ def library_versions() -> dict[str, str]:
 
 
 def _weight_of(task: Task, weights: dict[str, float]) -> float:
-    return weights.get(task.id, weights.get(task.versioned, 1.0))
+    """An exact id counts alone; else the factors of all patterns that match are multiplied."""
+    exact = weights.get(task.id, weights.get(task.versioned))
+    return exact if exact is not None else math.prod(one for name, one in weights.items() if matches(name, task))

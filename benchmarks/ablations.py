@@ -1,0 +1,213 @@
+"""What each choice of `configs/mirror-22m.toml` is worth on tasks that were not trained: arms with one thing changed.
+
+TASKLOOM_MIRROR=DIR python benchmarks/ablations.py --folder DIR [--arms base no-embedding ...] [--seeds 0 1]
+
+Every arm trains for the same number of tokens (by default about six minutes of two cores), with a schedule of its own
+that ends there, and is measured on the collection `held-out` by what needs no fine-tuning: a linear probe from 16 shots
+and label names alone. The raw encoder is measured by the same protocol. What has a line in FOLDER/arms.jsonl is not
+made again, and a killed arm goes on where it was; the table is of all lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CONFIG = Path(__file__).parent.parent / "configs" / "mirror-22m.toml"
+TOKENS = 1_500_000
+FEW = ("glue/mnli", "go_emotions/simplified", "clinc_oos/small", "sst5", "commonsense_qa")
+"""The first of the nested sets of 1, 5, 15 and 40 tasks; the others are drawn from all by seed."""
+ARMS: dict[str, list[str]] = {
+    "raw encoder": [],
+    "base": [],
+    "no task embedding": ["model.task_embedding_drop=1.0"],
+    "task embedding dropped for half": ["model.task_embedding_drop=0.5"],
+    "no shared heads": ["model.share_heads=false"],
+    "one task a step": [],
+    "loss scaling log_labels": ["model.loss_scaling=log_labels"],
+    "loss scaling uncertainty": ["model.loss_scaling=uncertainty"],
+    "1 task": [],
+    "5 tasks": [],
+    "15 tasks": [],
+    "40 tasks": [],
+    "without label-nli": ['data.recast=["one-pass","matching"]'],
+    "without matching": ['data.recast=["label-nli","one-pass"]'],
+    "without one-pass": ['data.recast=["label-nli","matching"]'],
+    "no recasts": ["data.recast=[]"],
+    "rate 3e-5": ["training.learning_rate=3e-5"],
+    "rate 3e-4": ["training.learning_rate=3e-4", "training.head_learning_rate=3e-3"],
+    "no layer decay": ["training.layer_decay=1.0"],
+    "layer decay 0.7": ["training.layer_decay=0.7"],
+}
+
+
+def tasks_of(arm: str, seed: int) -> list[str]:
+    """Return the overrides of an arm of few tasks: the first of FEW, then others by seed, each with its recasts."""
+    from taskloom.recipes.held_out import held_out_tasks, is_held_out
+    from taskloom.recipes.select import select
+
+    if not arm.partition(" ")[0].isdecimal():
+        return []
+    count, config = int(arm.partition(" ")[0]), load(arm, 0, [])
+    kept = held_out_tasks(config.data.held_out)
+    every = [task.id for task in select(config.data.tasks, exclude=config.data.exclude).tasks
+             if not is_held_out(task, kept) and _has_rows(task)]  # fmt: skip
+    drawn = np.random.default_rng(seed).permutation([task for task in every if task not in FEW]).tolist()
+    return [f"data.tasks={json.dumps([*FEW, *drawn][:count])}"]
+
+
+def _has_rows(task: Any) -> bool:
+    from taskloom.errors import UserError
+    from taskloom.workflows.preparing import rows_of
+
+    try:
+        return "train" in rows_of(task).splits
+    except UserError:
+        return False
+
+
+def load(arm: str, seed: int, more: list[str]) -> Any:
+    """Return the configuration of an arm."""
+    from taskloom.run_file import load_config
+
+    few = [
+        "evaluation.baselines=false",
+        "evaluation.without_embedding=false",
+        f"seed={seed}",
+        "training.save_every=100",
+    ]
+    return load_config(CONFIG, [*few, f"name={arm.replace(' ', '-')}-{seed}", *ARMS[arm], *more])
+
+
+def one_task_a_step(plan: Any, batch_size: int, seed: int) -> Any:
+    """Return what draws a step's rows from a single task, tasks as often as in the mixture."""
+    from dataclasses import replace
+
+    from taskloom.data.mixture import permuted
+    from taskloom.data.rows import Drawn
+
+    turns = replace(plan.mixture, batch_size=1, seed=seed)
+    rows = [np.setdiff1d(np.arange(len(split)), plan.left_out.get(task.id, [])) for task, split in
+            zip(plan.tasks, plan.train_splits, strict=True)]  # fmt: skip
+
+    def drawn(step: int) -> Drawn:
+        task = int(turns.batch(step)[0][0])
+        first = int(turns.counts(step - 1)[task]) * batch_size
+        epoch, place = np.divmod(first + np.arange(batch_size), len(rows[task]))
+        places = permuted(place, np.full(batch_size, len(rows[task])), epoch.astype(np.uint64))
+        return Drawn(np.full(batch_size, task), rows[task][places], epoch)
+
+    return drawn
+
+
+def train(arm: str, seed: int, folder: Path, tokens: int) -> tuple[Path, dict[str, Any]]:
+    """Train an arm for about so many tokens and return its model folder and what is to be told of it."""
+    from taskloom.data.tokenizer import Tokenizer
+    from taskloom.modeling.encoder import resolve_encoder
+    from taskloom.modeling.lineage import lineage_of
+    from taskloom.progress import LineProgress
+    from taskloom.training.building import build_model
+    from taskloom.training.plan import make_plan
+    from taskloom.training.run_folder import open_run
+    from taskloom.training.steps import StepSource
+    from taskloom.training.trainer import start_trainer
+    from taskloom.workflows.preparing import kept_away, prepare
+
+    more = [f"output.folder={folder}", *tasks_of(arm, seed)]
+    config = load(arm, seed, more)
+    progress = LineProgress(every=60)
+    preparation = prepare(config, progress=progress)
+    pairs = list(preparation.trainable())
+    plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs], preparation.left_out_rows)
+    encoder = resolve_encoder(config.encoder)
+    source = StepSource(plan, build_model(config, plan, encoder, progress=progress), Tokenizer.open(encoder), config)
+    mean = statistics.fmean(source(step).tokens for step in range(1, plan.steps, max(1, plan.steps // 20)))
+    config = load(arm, seed, [*more, f"training.steps={round(tokens / mean)}"])
+    plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs], preparation.left_out_rows)
+    if arm == "one task a step":
+        object.__setattr__(plan, "drawn", one_task_a_step(plan, config.training.batch_size, seed))
+    with open_run(config, writes=True) as run:
+        run.keep_or_compare_config(config)
+        run.keep_or_compare_plan(plan.to_json(config=config))
+        trainer = start_trainer(config, run, plan, progress=progress)
+        started = time.monotonic()
+        trainer.train()
+        trainer.model.save(
+            run.model, tokenizer_folder=trainer.tokenizer.folder, max_length=config.data.max_length,
+            encoder_name=config.encoder,
+            training=lineage_of(encoder).after(plan.tasks, kept_away(config)).to_json(),
+        )  # fmt: skip
+        told = {"steps": plan.steps, "tasks": len(plan.tasks), "minutes": round((time.monotonic() - started) / 60, 1)}
+        return run.model, told
+
+
+def measure(model: str, output: Path) -> dict[str, Any]:
+    """Return the mean of each method over the held-out tasks, and the scores by method and task."""
+    from taskloom.evaluation.protocol import Protocol
+    from taskloom.progress import LineProgress
+    from taskloom.workflows.transferring import transfer
+
+    protocol = Protocol(tasks=("held-out",), shots=(16,), seeds=3, methods=("probe", "zero-shot"), max_rows=200)
+    transfer([model], protocol, output=output, progress=LineProgress(every=60))
+    scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in map(json.loads, (output / "transfer.jsonl").read_text(encoding="utf-8").splitlines()):
+        scores[line["method"]][line["task"]].append(line["score"])
+    by_task = {
+        method: {task: statistics.fmean(found) for task, found in tasks.items()} for method, tasks in scores.items()
+    }
+    return {"scores": by_task, "means": {method: statistics.fmean(tasks.values()) for method, tasks in by_task.items()}}
+
+
+def main() -> None:
+    """Make the arms asked for that have no line yet, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS), metavar="ARM")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1])
+    parser.add_argument("--tokens", type=int, default=TOKENS)
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    path = given.folder / "arms.jsonl"
+    for seed in given.seeds:
+        for arm in given.arms:
+            raw = arm == "raw encoder"
+            if (arm, seed, given.tokens) in {(one["arm"], one["seed"], one["tokens"]) for one in lines(path)} or (
+                raw and seed
+            ):
+                continue
+            model, told = (Path("minilm"), {}) if raw else train(arm, seed, given.folder.absolute(), given.tokens)
+            found = measure(str(model), given.folder / f"transfer-{arm.replace(' ', '-')}-{seed}")
+            line = {"arm": arm, "seed": seed, "tokens": given.tokens, **told, **found}
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            print(*table(path), sep="\n", flush=True)
+    print(*table(path), sep="\n")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Return what has been made."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def table(path: Path) -> Iterator[str]:
+    """Yield a line for each arm: means over seeds of the means over tasks, and of each way without a label."""
+    made = lines(path)
+    methods = sorted({method for line in made for method in line["means"]})
+    yield "| arm | seeds | steps | " + " | ".join(methods) + " |"
+    for arm in dict.fromkeys(line["arm"] for line in made):
+        mine = [line for line in made if line["arm"] == arm]
+        cells = [[line["means"][method] for line in mine if method in line["means"]] for method in methods]
+        shown = [" ".join(f"{value:.3f}" for value in cell) if cell else "" for cell in cells]
+        yield f"| {arm} | {len(mine)} | {mine[0].get('steps', '')} | " + " | ".join(shown) + " |"
+
+
+if __name__ == "__main__":
+    main()
