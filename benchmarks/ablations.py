@@ -44,6 +44,8 @@ ARMS: dict[str, list[str]] = {
     "no recasts": ["data.recast=[]"],
     "rate 3e-5": ["training.learning_rate=3e-5"],
     "rate 3e-4": ["training.learning_rate=3e-4", "training.head_learning_rate=3e-3"],
+    "keep 10": ["training.keep=10"],
+    "keep 50": ["training.keep=50"],
     "no layer decay": ["training.layer_decay=1.0"],
     "layer decay 0.7": ["training.layer_decay=0.7"],
 }

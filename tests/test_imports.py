@@ -25,9 +25,9 @@ recipes.known recipes.columns recipes.propose
 data.hashing data.columns data.mirror data.files data.hub data.source data.splits data.canonical data.standardize
 data.truth data.locks data.ragged data.cuts data.tokenizer data.truncation data.arrays data.segments data.store
 data.shots data.label_options data.recast data.shingles data.overlap data.mixture data.rows data.matrices data.batches
-modeling.rows modeling.dropout modeling.comparing modeling.token_layout modeling.bert modeling.packing modeling.disentangled
-modeling.deberta modeling.kernels modeling.encoder modeling.scoring modeling.head_table modeling.heads modeling.model
-modeling.warm_start modeling.lineage
+modeling.rows modeling.dropout modeling.comparing modeling.token_layout modeling.bert modeling.packing
+modeling.disentangled modeling.deberta modeling.kernels modeling.encoder modeling.scoring modeling.head_table
+modeling.heads modeling.keeping modeling.model modeling.warm_start modeling.lineage
 evaluation.spans evaluation.metrics evaluation.predictions evaluation.statistics evaluation.intervals
 evaluation.baselines evaluation.tfidf evaluation.report evaluation.paired evaluation.comparison evaluation.routes
 evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.thresholds evaluation.engine
@@ -39,8 +39,8 @@ training.steps training.trackers training.trainer
 inference.inputs inference.prepared_rows inference.abstaining inference.export inference.graphs inference.tracing
 inference.graph_networks inference.quantizing inference.backends inference.adapters inference.folders inference.opening
 inference.parity inference.check_rows inference.label_sets inference.pieces inference.scorers
-inference.zero_shot inference.one_pass inference.matching inference.classifying inference.streaming inference.predictor inference.features
-inference.probing inference.start inference.finetuning inference.distillation inference.blind inference.measuring
+inference.zero_shot inference.one_pass inference.matching inference.classifying inference.streaming
+inference.predictor inference.features inference.probing inference.start inference.finetuning inference.distillation inference.blind inference.measuring
 inference.choosing inference.measurements
 reporting.task_list reporting.licenses reporting.hub_metadata reporting.card reporting.finetuned reporting.distilled
 reporting.head_card

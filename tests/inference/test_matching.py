@@ -21,6 +21,7 @@ from taskloom.inference.pieces import Reading
 from taskloom.inference.scorers import Scorers, torch_scorers
 from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.head_table import HeadTable
+from taskloom.modeling.keeping import Keeping
 from taskloom.modeling.model import SHARPNESS, Model, Prepared
 from taskloom.recipes.labels import sharing_key
 from taskloom.recipes.recasts import recast_task
@@ -34,7 +35,13 @@ BASE = Task(
     kind=Classification(text="text", label="label"),
 )  # fmt: skip
 TASK = recast_task(BASE, "matching")
-PLAIN = {"task": "made/choices@1", "id": "made/choices", "kind": "multiple_choice", "labels": (), "key": "multiple_choice"}
+PLAIN = {
+    "task": "made/choices@1",
+    "id": "made/choices",
+    "kind": "multiple_choice",
+    "labels": (),
+    "key": "multiple_choice",
+}
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +189,44 @@ def test_what_matching_cannot_say_is_refused(model: Model, how: Answering) -> No
             classifier.answers(TEXTS, label_sets(LABELS, 4), Question(way="matching", **more))  # type: ignore[arg-type]
     with pytest.raises(ModelError, match='recast = \\["matching"\\]'):
         Classifier(Scorers(), reading).answers(TEXTS, label_sets(LABELS, 4), Question(way="matching"))
+
+
+def test_keeping_holds_cosines_where_they_were(
+    tiny_bert: Path, model: Model, store: TaskStore, how: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of a text grows by the mean squared move of its cosines with the names of other rows, and with nothing
+    moved by nothing; padded and packed alike, and never at prediction."""
+    batch = batcher(store, how).assemble(drawn(store))
+    untouched = Encoder.open(tiny_bert)
+    moved = Encoder.open(tiny_bert, seed=1)
+    with torch.no_grad():
+        for parameter in moved.base.encoder.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)) * 0.05)
+    twin = Model(moved, model.table).eval()
+    twin.head_weight.data.copy_(model.head_weight)
+    before, after = (
+        {text: vectors(one, how, [text])[0] for text in (*TEXTS, *LABELS)} for one in (model, twin)
+    )  # fmt: skip
+    rows = [(text, LABELS) for text in TEXTS] + [(TEXTS[0], LABELS[:2])]
+    expected = []
+    for place, (text, _) in enumerate(rows):
+        others = [name for other, (_, names) in enumerate(rows) if other != place for name in names]
+        moves = [after[text] @ after[name] - before[text] @ before[name] for name in others]
+        expected.append(7 * float(np.mean(np.square(moves))))
+    assert max(expected) > 1e-3
+    for packed in (False, True):
+        monkeypatch.setattr(Encoder, "packs", property(lambda _, packed=packed: packed))
+        for one, want in ((twin, expected), (model, [0.0] * 5)):
+            plain = one(one.prepare(batch)).example_loss
+            monkeypatch.setattr(one, "keeping", Keeping(untouched, 7.0))
+            assert torch.equal(one(one.prepare(batch)).example_loss, plain)
+            with_dropout_off(one)
+            found = one(one.prepare(batch)).example_loss - plain
+            one.eval()
+            assert found.tolist() == pytest.approx(want, abs=2e-4)
+
+
+def with_dropout_off(model: Model) -> None:
+    """Put a model into training mode with nothing random in it."""
+    model.train()
+    model.encoder.eval()

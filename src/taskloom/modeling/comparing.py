@@ -9,6 +9,7 @@ vector hangs on nothing but the name, so any number of texts and names need each
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -35,6 +36,39 @@ class Compared:
         summed = tokens.new_zeros(len(self.sizes), tokens.shape[1], dtype=torch.float32)
         return summed.index_add(0, owner, tokens[: len(owner)].float()) / self.sizes[:, None]
 
+    def mean_states(self, hidden: Tensor, batch: MicroBatch) -> Tensor:
+        """Return the means (compared, width) of padded hidden states (sequences, length, width)."""
+        mine = hidden[self.sequence].float()
+        if batch.attention_mask is None:
+            return mine.mean(1)
+        weights = batch.attention_mask[self.sequence].float()[:, :, None]
+        return (mine * weights).sum(1) / weights.sum(1)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What an encoder made of a micro-batch: pooled features (sequences, width), labelled words (words, width), and the
+    mean hidden states of compared sequences (compared, width), None where there are none."""
+
+    pooled: Tensor
+    words: Tensor
+    compared: Compared | None
+    means: Tensor | None
+
+    @cached_property
+    def vectors(self) -> Tensor:
+        """The vectors of compared sequences, of length one (compared, width)."""
+        assert self.means is not None
+        return functional.normalize(self.means.float(), dim=1)
+
+    def features(self) -> tuple[Tensor, Tensor]:
+        """Return what heads read of sequences (sequences, width) and words (words, width): of a compared sequence the
+        product of its vector and that of the one it is compared with."""
+        if self.compared is None:
+            return self.pooled, self.words
+        products = self.vectors * self.vectors[self.compared.anchor]
+        return self.pooled.float().index_copy(0, self.compared.sequence, products), self.words
+
 
 def compared_of(batch: MicroBatch) -> Compared | None:
     """Return the sequences of a micro-batch that are compared, or None where there are none."""
@@ -56,11 +90,3 @@ def tokens_of(compared: Compared | None) -> tuple[Tensor, Tensor]:
     return torch.repeat_interleave(compared.sequence, compared.sizes), torch.from_numpy(
         ragged(np.zeros_like(sizes), sizes)
     )
-
-
-def with_products(pooled: Tensor, means: Tensor, compared: Compared) -> Tensor:
-    """Return pooled features (sequences, width), those of compared sequences replaced by the product of their vector
-    and that of the one they are compared with; `means` (compared, width) are their mean hidden states."""
-    vectors = functional.normalize(means.float(), dim=1)
-    products = vectors * vectors[compared.anchor]
-    return pooled.float().index_copy(0, compared.sequence, products)

@@ -25,10 +25,11 @@ from torch import Tensor, nn
 
 from taskloom.data.batches import MicroBatch
 from taskloom.errors import ModelError
-from taskloom.modeling.comparing import compared_of, with_products
-from taskloom.modeling.encoder import Encoder, pooled_by, quiet
+from taskloom.modeling.comparing import Read, compared_of
+from taskloom.modeling.encoder import Encoder, quiet
 from taskloom.modeling.head_table import Head, HeadTable
 from taskloom.modeling.heads import Routing, example_losses, linear, route
+from taskloom.modeling.keeping import Keeping
 from taskloom.modeling.rows import gather_rows
 from taskloom.modeling.token_layout import Layout, layout_of
 
@@ -105,6 +106,7 @@ class Model(nn.Module):
             if head.apart:
                 start[list(head.rows)] = SHARPNESS
         self.head_weight = nn.Parameter(start)
+        self.keeping: Keeping | None = None
         self.register_buffer("embedded", torch.from_numpy(table.embedded), persistent=False)
         self.head_bias = nn.Parameter(torch.zeros(table.size))
         self.task_embedding = nn.Parameter(torch.zeros(len(table.heads), encoder.word_embeddings.embedding_dim))
@@ -129,7 +131,8 @@ class Model(nn.Module):
         """Return the losses of a micro-batch; in training, dropout and the drop of task embeddings use torch's RNG."""
         batch, routing = prepared.batch, prepared.routing
         vectors = self._task_vectors(batch, routing) if use_task_embedding else None
-        pooled, words = self._features(batch, vectors, prepared.layout)
+        read = self._read(batch, vectors, prepared.layout)
+        pooled, words = read.features()
         weight, bias = gather_rows(self.head_weight, routing.rows), gather_rows(self.head_bias, routing.rows)
         sequence_logits, word_logits = linear(pooled, weight, bias), linear(words, weight, bias)
         losses = example_losses(
@@ -137,6 +140,8 @@ class Model(nn.Module):
             multilabel_loss=self.multilabel_loss,
         )  # fmt: skip
         losses = self._scaled(losses, batch, routing)
+        if self.keeping is not None and read.compared is not None and self.training:
+            losses = losses + self.keeping.losses(batch, read.compared, read.vectors)
         return Output(losses, (losses * batch.weight).sum(), batch.weight.sum())
 
     def features(self, batch: MicroBatch, *, use_task_embedding: bool) -> tuple[Tensor, Tensor]:
@@ -146,19 +151,18 @@ class Model(nn.Module):
         """
         layout = layout_of(batch) if self.encoder.packs else None
         vectors = self.task_embedding[batch.task] * self._embedded(batch) if use_task_embedding else None
-        return self._features(batch, vectors, layout)
+        return self._read(batch, vectors, layout).features()
 
-    def _features(self, batch: MicroBatch, vectors: Tensor | None, layout: Layout | None) -> tuple[Tensor, Tensor]:
+    def _read(self, batch: MicroBatch, vectors: Tensor | None, layout: Layout | None) -> Read:
         types = batch.token_type_ids
         first = None if vectors is None else functional.embedding(batch.sequence_example, vectors)
         if layout is not None:
-            pooled, words = self.encoder.forward_packed(
+            pooled, read = self.encoder.forward_packed(
                 batch.input_ids, layout, token_type_ids=types, first_vector=first
             )
-            if layout.compared is None:
-                return pooled, words
-            words, tokens = words[: layout.word_count], words[layout.word_count :]
-            return with_products(pooled, layout.compared.means(tokens), layout.compared), words
+            words, tokens = read[: layout.word_count], read[layout.word_count :]
+            means = None if layout.compared is None else layout.compared.means(tokens)
+            return Read(pooled, words, layout.compared, means)
         compared = compared_of(batch)
         pooled, hidden = self.encoder(
             batch.input_ids,
@@ -167,11 +171,8 @@ class Model(nn.Module):
             first_vector=first,
             first_only=len(batch.word_sequence) == 0 and compared is None,
         )
-        if compared is not None:
-            mask = None if batch.attention_mask is None else batch.attention_mask[compared.sequence]
-            means = pooled_by("mean", pooled, hidden[compared.sequence], mask)
-            pooled = with_products(pooled, means, compared)
-        return pooled, hidden[batch.word_sequence, batch.word_position]
+        means = None if compared is None else compared.mean_states(hidden, batch)
+        return Read(pooled, hidden[batch.word_sequence, batch.word_position], compared, means)
 
     def _task_vectors(self, batch: MicroBatch, routing: Routing) -> Tensor:
         """Return each example's task vector (examples, word width); in training some are dropped, whole, to zero."""

@@ -9,6 +9,7 @@ from taskloom.config import RunConfig, TrainingConfig
 from taskloom.data.store import TaskStore
 from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.head_table import HeadTable
+from taskloom.modeling.keeping import Keeping
 from taskloom.modeling.model import Model
 from taskloom.modeling.warm_start import is_model_folder, warm_start
 from taskloom.progress import Progress
@@ -29,6 +30,10 @@ def build_model(config: RunConfig, plan: Plan, folder: Path, *, progress: Progre
         label_smoothing=config.training.label_smoothing,
         multilabel_loss=config.model.multilabel_loss,
     )
+    if config.training.keep:
+        model.keeping = Keeping(
+            Encoder.open(folder, seed=config.seed, attention=config.model.attention), config.training.keep
+        )
     if config.training.compile:
         encoder.compile_layers()
     if is_model_folder(folder):
