@@ -177,6 +177,9 @@ class EvaluationConfig(_Section):
     """Rows of a split that are evaluated during training; the last pass uses all."""
     without_embedding: bool = True
     """The last pass scores every task also with its task embedding left out; it then takes twice as long."""
+    recasts: bool = True
+    """The last pass scores recasts, too, which say the rows of other tasks in other words: they are often most of a
+    run's rows. During training they are always among what is scored."""
     baselines: bool = True
     """The last pass puts chance and TF-IDF with a linear model, fitted on the same train rows, beside each score;
     seconds a task, kept with the prepared rows."""

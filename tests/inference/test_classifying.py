@@ -57,7 +57,7 @@ def test_several_templates_are_averaged(opened: Model) -> None:
     assert not near(each[0], each[1])
 
 
-@pytest.mark.parametrize("way", ["pairs", "one-pass", "both"])
+@pytest.mark.parametrize("way", ["pairs", "one-pass", "all"])
 def test_each_text_may_have_its_own_labels(opened: Model, way: str) -> None:
     """Sets of any number, in any order, each answered as if it were asked alone."""
     sets = [LABELS, ["it"], {"c": "car", "b": "big bees"}, "it, car"]
@@ -66,12 +66,16 @@ def test_each_text_may_have_its_own_labels(opened: Model, way: str) -> None:
         assert near(scores(one), scores(opened.classify(text, labels, way=way)))
 
 
-def test_both_is_the_mean_of_the_ways(opened: Model) -> None:
-    """`both` averages; `auto` takes pairs for few labels and one pass for many."""
-    pairs, marks, both = (opened.classify(TEXTS, LABELS, way=way) for way in ("pairs", "one-pass", "both"))
-    for one, other, mean in zip(pairs, marks, both, strict=True):
-        assert near(scores(mean), {name: (scores(one)[name] + scores(other)[name]) / 2 for name in LABELS})
+def test_all_blends_the_ways(opened: Model) -> None:
+    """`all` averages, in the log where one label is right; `auto` takes pairs for few labels and one pass for many."""
+    pairs, marks, blended = (opened.classify(TEXTS, LABELS, way=way) for way in ("pairs", "one-pass", "all"))
+    for one, other, mean in zip(pairs, marks, blended, strict=True):
+        products = {name: (scores(one)[name] * scores(other)[name]) ** 0.5 for name in LABELS}
+        assert near(scores(mean), {name: value / sum(products.values()) for name, value in products.items()})
         assert not near(scores(one), scores(other))
+    each = [opened.classify(TEXTS, LABELS, way=way, multi_label=True) for way in ("pairs", "one-pass", "all")]
+    for one, other, mean in zip(*each, strict=True):
+        assert near(scores(mean), {name: (scores(one)[name] + scores(other)[name]) / 2 for name in LABELS})
     assert opened.classify(TEXTS, LABELS, way="auto") == pairs
     many = [f"{label} {number}" for number in range(5) for label in LABELS]
     assert opened.classify(TEXTS, many, way="auto") == opened.classify(TEXTS, many, way="one-pass")

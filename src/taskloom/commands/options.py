@@ -37,7 +37,8 @@ Adapter = Annotated[
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where the model runs.")]
 ZeroShotWay = Annotated[
-    Literal["pairs", "one-pass", "both", "auto"], typer.Option(help="A pair for each label, all labels in one pass.")
+    Literal["auto", "pairs", "one-pass", "matching", "all"],
+    typer.Option(help="A pair for each label, all in one pass, vectors compared, or an average."),
 ]
 LongTexts = Annotated[
     Literal["truncate", "windows"], typer.Option(help="Cut texts that are too long, or average their windows.")

@@ -26,7 +26,7 @@ def classify(
     template: Annotated[
         list[str] | None, typer.Option(help="The hypothesis, {} stands for the label; several are averaged.")
     ] = None,
-    way: ZeroShotWay = "pairs",
+    way: ZeroShotWay = "auto",
     long: LongTexts = "truncate",
     none_below: Annotated[
         float | None, typer.Option(metavar="P", help="No label where the best one's own probability is below P.")
@@ -73,7 +73,7 @@ def distil(
     template: Annotated[
         list[str] | None, typer.Option(help="The hypothesis, {} stands for the label; several are averaged.")
     ] = None,
-    way: ZeroShotWay = "pairs",
+    way: ZeroShotWay = "auto",
     long: LongTexts = "truncate",
     name: Annotated[str, typer.Option(help="What the student's task is called: distilled/NAME.")] = "labels",
     output: Annotated[

@@ -1,7 +1,8 @@
 """Labels given on the spot, whichever way they are scored: the answers as users get them.
 
-Ways: `pairs` asks one label at a time (`zero_shot`), `one-pass` all labels in one sequence (`one_pass`), `both`
-averages the two, and `auto` takes pairs for few labels and one pass for many, where the model has it.
+Ways: `pairs` asks one label at a time (`zero_shot`), `one-pass` all labels in one sequence (`one_pass`), `matching`
+compares vectors of texts and labels (`matching`), `all` averages those that the model has. `auto` takes matching where
+the model has it and it can answer, else pairs for few labels and one pass for many.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from taskloom.errors import DataError, ModelError, did_you_mean
 from taskloom.inference.label_sets import TEMPLATE, Asked, LabelSet, ask
 from taskloom.inference.matching import matched_logits
 from taskloom.inference.one_pass import option_logits
-from taskloom.inference.pieces import Logits, Reading, Texts, averaged
+from taskloom.inference.pieces import Logits, Reading, Texts, averaged, blended
 from taskloom.inference.scorers import Scorers
 from taskloom.inference.zero_shot import pair_logits
 
 Array = NDArray[Any]
-Way = Literal["pairs", "one-pass", "matching", "both", "auto"]
-WAYS = ("pairs", "one-pass", "matching", "both", "auto")
+Way = Literal["auto", "pairs", "one-pass", "matching", "all"]
+WAYS = ("auto", "pairs", "one-pass", "matching", "all")
 MANY_LABELS = 8
 """Labels of a text from which `auto` reads them in one pass, which is then twice as fast; with fewer, little is won
 and pairs give the pipeline's numbers."""
@@ -35,7 +36,7 @@ class Question:
     """How labels are asked: the way, the templates of pairs, whether each label is judged by itself, and the least
     probability of the best label, taken by itself, below which none of them is the answer."""
 
-    way: Way = "pairs"
+    way: Way = "auto"
     templates: tuple[str, ...] = (TEMPLATE,)
     multi_label: bool = False
     none_below: float | None = None
@@ -45,6 +46,11 @@ class Question:
             raise DataError(f"Way {self.way!r} is not one of {', '.join(WAYS)}.{did_you_mean(str(self.way), WAYS)}")
         if self.none_below is not None and not 0 <= self.none_below <= 1:
             raise DataError(f"none_below is {self.none_below}. Give a probability, for example 0.5.")
+
+    @property
+    def alone(self) -> bool:
+        """Whether it must be known of a label by itself whether it fits."""
+        return self.multi_label or self.none_below is not None
 
 
 @dataclass(frozen=True)
@@ -73,14 +79,19 @@ class Classifier:
         wrong = next((number for number, text in enumerate(texts) if not isinstance(text, str)), None)
         if wrong is not None:
             raise DataError(f"Text {wrong} is {texts[wrong]!r:.60}. Give a string, or a list of strings.")
-        if question.way == "auto":
+        if question.way == "auto" and not self._matches(question):
             return self._by_number_of_labels(texts, sets, question)
         asked = ask(sets)
         read = Texts(*self.reading.tokenizer.segments(texts))
-        found = [self._logits(way, read, asked, question) for way in self.ways(question.way, asked)]
+        ways = self.ways(question, asked)
+        found = [self._logits(way, read, asked, question) for way in ways]
         each = [averaged(logits, asked, multi_label=question.multi_label) for logits in found]
-        score, own = (np.mean([pair[part] for pair in each], axis=0) for part in (0, 1))
-        return Scores(score, own, asked.offsets, np.any([logits.long for logits in found], axis=0))
+        long = np.any([logits.long for logits in found], axis=0)
+        if len(each) == 1:
+            return Scores(*each[0], asked.offsets, long)
+        score = blended([one for one, _ in each], asked, multi_label=question.multi_label)
+        own = np.mean([own for way, (_, own) in zip(ways, each, strict=True) if way != "matching"], axis=0)
+        return Scores(score, own, asked.offsets, long)
 
     def answers(
         self, texts: Sequence[str], sets: Sequence[LabelSet], question: Question
@@ -99,15 +110,30 @@ class Classifier:
         ]
         return results, int(scores.long.sum())
 
-    def ways(self, way: Way, asked: Asked) -> tuple[str, ...]:
+    def ways(self, question: Question, asked: Asked) -> tuple[str, ...]:
         """Return the ways in which labels are scored, more than one where they are averaged; for "auto" that of the
-        first text."""
-        if way == "auto":
+        first text. Raises ModelError for "all" of a model that has no way."""
+        if question.way == "auto" and self._matches(question):
+            return ("matching",)
+        if question.way == "auto":
             return ("one-pass",) if self._in_one_pass(asked.counts[:1]).any() else ("pairs",)
-        return ("pairs", "one-pass") if way == "both" else (way,)
+        if question.way != "all":
+            return (question.way,)
+        scorers = {"pairs": self.scorers.pairs, "one-pass": self.scorers.marks}
+        scorers |= {} if question.alone else {"matching": self.scorers.vectors}
+        found = tuple(way for way, scorer in scorers.items() if scorer is not None)
+        if not found:
+            raise ModelError(NO_PAIRS)
+        return found
+
+    def _matches(self, question: Question) -> bool:
+        """Tell whether `auto` is matching: not for labels by themselves, nor under a template of one's own."""
+        return self.scorers.vectors is not None and not question.alone and question.templates == (TEMPLATE,)
 
     def _in_one_pass(self, counts: Array) -> Array:
-        return np.asarray((counts >= MANY_LABELS) & (self.scorers.marks is not None) | (self.scorers.pairs is None))
+        if self.scorers.marks is None:
+            return np.zeros(len(counts), bool)
+        return np.asarray((counts >= MANY_LABELS) | (self.scorers.pairs is None))
 
     def _by_number_of_labels(self, texts: Sequence[str], sets: Sequence[LabelSet], question: Question) -> Scores:
         """Score each text in the way that its own number of labels decides, whatever the others have."""
@@ -133,7 +159,7 @@ class Classifier:
         if way == "matching":
             if self.scorers.vectors is None:
                 raise ModelError(NO_VECTORS)
-            if question.multi_label or question.none_below is not None:
+            if question.alone:
                 raise DataError(ONLY_BESIDE)
             return matched_logits(self.scorers.vectors, texts, asked, reading=self.reading)
         if self.scorers.marks is None:

@@ -45,8 +45,14 @@ def export_head(model_folder: Path, out: Path, *, task: str | None = None, with_
 def write_head(model: Model, source: Path, out: Path, head: Head, *, with_task_embedding: bool) -> float:
     """Write a head of the model in the folder `source` into the folder `out`; returns by how much outputs differ.
 
-    The model given is used up: with the task embedding, its word embeddings are no longer what they were.
+    The model given is used up: with the task embedding, its word embeddings are no longer what they were. Raises
+    ModelError for a matching head, which compares the vectors of two sequences: no class of transformers does.
     """
+    if head.apart:
+        raise ModelError(
+            f"The head of {head.task} compares the vectors of texts and names, and no class of transformers does. Use "
+            'taskloom.load_model and classify(..., way="matching"), or write it with --format adapter.'
+        )
     with torch.no_grad(), torch.random.fork_rng(devices=[]), quiet():
         inputs, first = _probe(model, head, source)
         expected = _own_outputs(model, head, inputs, with_task_embedding=with_task_embedding)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -126,6 +126,16 @@ def averaged(logits: Logits, asked: Asked, *, multi_label: bool) -> tuple[Array,
     groups = np.repeat(np.bincount(logits.text, minlength=len(asked.counts)), asked.counts)
     score, fit = (np.bincount(place, one, minlength=len(asked.label)) / groups for one in (each, own))
     return score, fit
+
+
+def blended(scores: Sequence[Array], asked: Asked, *, multi_label: bool) -> Array:
+    """Return the average of several ways' scores of each label, flat: of one right label in the log, so that no way's
+    confidence rules, and made to sum to one again; of labels by themselves the plain mean."""
+    if multi_label:
+        return np.asarray(np.mean(scores, axis=0))
+    logs = np.mean([np.log(np.clip(one, 1e-9, 1.0)) for one in scores], axis=0)
+    alone = np.repeat(asked.counts == 1, asked.counts)
+    return np.asarray(np.where(alone, np.mean(scores, axis=0), _softmax(logs, asked.counts)))
 
 
 def _softmax(values: Array, sizes: Array) -> Array:

@@ -177,7 +177,7 @@ class Model:
         multi_label: bool = False,
         hypothesis_template: str | Sequence[str] = TEMPLATE,
         use_task_embedding: bool = False,
-        way: Way = "pairs",
+        way: Way = "auto",
         long: Long = "truncate",
         none_below: float | None = None,
         backend: str | None = None,
@@ -185,9 +185,11 @@ class Model:
         """Return {"sequence", "labels", "scores"} of each text, best label first; one string in, one dict out.
 
         `labels` are any words, one string of them separated by commas, {name: description}, or a list of such with one
-        entry a text. With `multi_label` each label is judged by itself. Several templates are averaged. The default
-        way, pairs, gives the numbers of the Hugging Face zero-shot pipeline on the same folder; "one-pass" reads all
-        labels in one sequence, "both" averages the two, "auto" chooses by the number of labels. A text longer than the
+        entry a text. With `multi_label` each label is judged by itself. Several templates are averaged. The way
+        "pairs" gives the numbers of the Hugging Face zero-shot pipeline on the same folder, "one-pass" reads all labels
+        in one sequence, "matching" compares vectors of texts and labels, "all" averages those that the model has, and
+        "auto" is matching where it was trained and one label is asked for without a template of yours, else pairs for
+        few labels and one pass for many. A text longer than the
         model reads is cut, or with long="windows" read in pieces whose scores are averaged. With `none_below`, answers
         have "label", which is None where "fits", the best label's probability by itself, is below it. With
         `backend` the encoder runs elsewhere, as `on` says.

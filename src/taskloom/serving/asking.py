@@ -8,6 +8,7 @@ from fastapi import HTTPException
 
 from taskloom.data.label_options import MOST_OPTIONS
 from taskloom.errors import UserError
+from taskloom.inference.classifying import Question
 from taskloom.inference.inputs import ROW_OF
 from taskloom.inference.label_sets import TEMPLATE, ask, label_set, templates
 from taskloom.inference.predictor import Model
@@ -21,11 +22,13 @@ def asked(model: Model, body: ClassifyBody | HuggingFaceBody) -> tuple[list[str]
     own = body if isinstance(body, ClassifyBody) else _own_form(body)
     try:
         labels = label_set(own.labels)
-        templates(own.template)
-        ways = model.classifier().ways(own.way, ask([labels]))
+        question = Question(
+            way=own.way, templates=templates(own.template), multi_label=own.multi_label, none_below=own.none_below
+        )
+        ways = model.classifier().ways(question, ask([labels]))
     except UserError as error:
         raise HTTPException(422, str(error)) from error
-    forwards = {"pairs": len(labels.names), "one-pass": -(-len(labels.names) // MOST_OPTIONS)}
+    forwards = {"pairs": len(labels.names), "one-pass": -(-len(labels.names) // MOST_OPTIONS), "matching": 1}
     work = ClassifyWork(
         labels=labels, multi_label=own.multi_label, template=own.template, way=own.way, none_below=own.none_below,
         forwards=sum(forwards[way] for way in ways),

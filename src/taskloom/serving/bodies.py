@@ -41,7 +41,7 @@ class ClassifyBody(_Body):
     )
     multi_label: bool = Field(default=False, description="Judge each label by itself: several may fit, or none.")
     template: Label = Field(default=TEMPLATE, description="The hypothesis; {} stands for the label.")
-    way: Way = Field(default="pairs", description="Each label by itself, all in one pass, both averaged, or auto.")
+    way: Way = Field(default="auto", description="Each label by itself, all in one pass, vectors compared, or all.")
     none_below: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Answers get `label`, null where the best label's own probability is below this."
     )
@@ -182,6 +182,7 @@ class TasksAnswer(BaseModel):
     model: str
     zero_shot: str | None = Field(description="The task whose head reads labels by themselves; null: none does.")
     one_pass: str | None = Field(description="The task whose head reads all labels in one pass; null: none does.")
+    matching: str | None = Field(description="The task whose head compares vectors of texts and labels; null: none.")
     tasks: list[TaskAnswer]
 
 

@@ -18,11 +18,12 @@ def model_name(model: Model) -> str:
 
 def known_tasks(model: Model) -> TasksAnswer:
     """Return the model and its tasks, in the order of training."""
-    one_pass = model.network.table.one_pass()
+    one_pass, matching = model.network.table.one_pass(), model.network.table.matching()
     return TasksAnswer(
         model=model_name(model),
         zero_shot=model.zero_shot_task,
         one_pass=one_pass.task if one_pass else None,
+        matching=matching.task if matching else None,
         tasks=[_described(head) for head in model.heads],
     )
 

@@ -126,7 +126,8 @@ class Trainer:
             for number, (task, store) in enumerate(zip(self.plan.tasks, self.plan.stores, strict=True)):
                 if ranks.world == 1 and stopping():
                     raise EvaluationStopped
-                for split in scored_splits(task, store.splits) if ranks.mine(number) else []:
+                passed = keep and task.recast is not None and not self.config.evaluation.recasts
+                for split in scored_splits(task, store.splits) if ranks.mine(number) and not passed else []:
                     if engine is None:
                         report = self._score(task, store, split, max_rows)
                     else:

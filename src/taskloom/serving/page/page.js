@@ -308,7 +308,7 @@ function drawModel(found) {
   const kinds = {};
   for (const task of found.tasks) kinds[task.kind] = (kinds[task.kind] ?? 0) + 1;
   const counted = Object.entries(kinds).map(([kind, count]) => `${count} ${KINDS[kind][1]}`).join(", ");
-  const heads = [found.zero_shot, found.one_pass].filter(Boolean).join(" and ");
+  const heads = [found.zero_shot, found.one_pass, found.matching].filter(Boolean).join(" and ");
   const zero = heads ? `Labels given on the spot are answered by the head of ${heads}.` : "It takes no labels given on the spot.";
   $("model-line").textContent = `${found.model}: one encoder, ${plural(found.tasks.length, "task")}`;
   $("model-about").replaceChildren(make("h2", {}, found.model),
@@ -358,10 +358,10 @@ async function start() {
     drawModel(found);
     drawCards();
     $("task-count").textContent = `${plural(found.tasks.length, "task")} to choose from`;
-    const ways = [found.zero_shot && "pairs", found.one_pass && "one-pass"].filter(Boolean);
+    const ways = [found.zero_shot && "pairs", found.one_pass && "one-pass", found.matching && "matching"].filter(Boolean);
     $("no-zero-shot").hidden = ways.length > 0;
     $("way-field").hidden = ways.length < 2;
-    if (ways.length === 1) $("way").value = ways[0];
+    for (const option of [...$("way").options]) if (!["auto", "all", ...ways].includes(option.value)) option.remove();
     for (const control of $("classify-form").elements) control.disabled = ways.length === 0;
     openFromAddress(ways.length ? "labels" : "tasks");
   } catch (error) {
