@@ -24,7 +24,7 @@ propose: --config SOURCE
 check: --no-data --write-stats PATTERNS
 overlap: --against --json --threshold OVERRIDES RUN_FILE
 prepare: --dry-run OVERRIDES RUN_FILE
-train: --dry-run OVERRIDES RUN_FILE
+train: --dry-run --processes OVERRIDES RUN_FILE
 evaluate: --against --calibrate --data --head --label --out --pair --quick --split --tasks --text PATH
 report: --no-texts --texts --transfer PATH
 finetune: --data --device --epochs --kind --label --learning-rate --output --pair --seed --seeds --shots --task --text

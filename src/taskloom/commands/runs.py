@@ -48,6 +48,9 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Prepare, try a few steps, print the plan, and stop.")
     ] = False,
+    processes: Annotated[
+        int, typer.Option(metavar="N", help="Train with N processes of this machine; 0: one for each GPU, else core.")
+    ] = 1,
 ) -> None:
     """Train, evaluate and write the run folder.
 
@@ -56,11 +59,15 @@ def train(
     """
     config = config_of(run_file, overrides)
     from taskloom import progress
-    from taskloom.workflows import planning, running
+    from taskloom.workflows import launching, planning, running
 
     if dry_run:
         print_lines(planning.plan_lines(config, progress=progress.for_stream()))
         return
+    count = launching.processes_for(processes)
+    if count > 1:
+        raise typer.Exit(launching.launch(["train", str(run_file), *(overrides or [])], count))
+    launching.follow_launcher()
     run = running.train(config, progress=progress.for_stream())
     print_results(run.results)
     print(f"run folder: {run.folder}\nmodel:      {run.folder / 'model'}")
