@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import time
 from collections import defaultdict
@@ -110,14 +111,15 @@ def one_task_a_step(plan: Any, batch_size: int, seed: int) -> Any:
     return drawn
 
 
-def train(arm: str, seed: int, folder: Path, tokens: int) -> tuple[Path, dict[str, Any]]:
-    """Train an arm for about so many tokens and return its model folder and what is to be told of it."""
+def train(arm: str, seed: int, folder: Path, tokens: int) -> None:
+    """Train an arm for about so many tokens, as one of several processes, and leave its model and its figures."""
     from taskloom.data.tokenizer import Tokenizer
     from taskloom.modeling.encoder import resolve_encoder
     from taskloom.modeling.lineage import lineage_of
     from taskloom.progress import LineProgress
     from taskloom.training.building import build_model
     from taskloom.training.plan import make_plan
+    from taskloom.training.ranks import joined_ranks
     from taskloom.training.run_folder import open_run
     from taskloom.training.steps import StepSource
     from taskloom.training.trainer import start_trainer
@@ -136,19 +138,32 @@ def train(arm: str, seed: int, folder: Path, tokens: int) -> tuple[Path, dict[st
     plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs], preparation.left_out_rows)
     if arm == "one task a step":
         object.__setattr__(plan, "drawn", one_task_a_step(plan, config.training.batch_size, seed))
-    with open_run(config, writes=True) as run:
+    with joined_ranks(config.training.device) as ranks, open_run(config, writes=ranks.writes) as run:
         run.keep_or_compare_config(config)
         run.keep_or_compare_plan(plan.to_json(config=config))
-        trainer = start_trainer(config, run, plan, progress=progress)
+        trainer = start_trainer(config, run, plan, progress=progress, ranks=ranks)
         started = time.monotonic()
         trainer.train()
-        trainer.model.save(
-            run.model, tokenizer_folder=trainer.tokenizer.folder, max_length=config.data.max_length,
-            encoder_name=config.encoder,
-            training=lineage_of(encoder).after(plan.tasks, kept_away(config)).to_json(),
-        )  # fmt: skip
-        told = {"steps": plan.steps, "tasks": len(plan.tasks), "minutes": round((time.monotonic() - started) / 60, 1)}
-        return run.model, told
+        if ranks.writes:
+            trainer.model.save(
+                run.model, tokenizer_folder=trainer.tokenizer.folder, max_length=config.data.max_length,
+                encoder_name=config.encoder,
+                training=lineage_of(encoder).after(plan.tasks, kept_away(config)).to_json(),
+            )  # fmt: skip
+            minutes = round((time.monotonic() - started) / 60, 1)
+            told = {"steps": plan.steps, "tasks": len(plan.tasks), "minutes": minutes}
+            run.write("told.json", json.dumps(told))
+
+
+def trained(arm: str, seed: int, given: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+    """Train an arm with several processes and return its model folder and what is to be told of it."""
+    from taskloom.workflows.launching import launch
+
+    command = [__file__, "--folder", given.folder, "--arms", arm, "--seeds", seed, "--tokens", given.tokens]
+    if code := launch([*map(str, command)], given.processes):
+        raise SystemExit(code)
+    folder = given.folder / load(arm, seed, []).name
+    return folder / "model", json.loads((folder / "told.json").read_text(encoding="utf-8"))
 
 
 def measure(model: str, output: Path) -> dict[str, Any]:
@@ -175,7 +190,12 @@ def main() -> None:
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS), metavar="ARM")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1])
     parser.add_argument("--tokens", type=int, default=TOKENS)
+    parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
+    given.folder = given.folder.absolute()
+    if "WORLD_SIZE" in os.environ:
+        train(given.arms[0], given.seeds[0], given.folder, given.tokens)
+        return
     given.folder.mkdir(parents=True, exist_ok=True)
     path = given.folder / "arms.jsonl"
     for seed in given.seeds:
@@ -185,7 +205,7 @@ def main() -> None:
                 raw and seed
             ):
                 continue
-            model, told = (Path("minilm"), {}) if raw else train(arm, seed, given.folder.absolute(), given.tokens)
+            model, told = (Path("minilm"), {}) if raw else trained(arm, seed, given)
             found = measure(str(model), given.folder / f"transfer-{arm.replace(' ', '-')}-{seed}")
             line = {"arm": arm, "seed": seed, "tokens": given.tokens, **told, **found}
             with path.open("a", encoding="utf-8") as file:

@@ -32,8 +32,9 @@ from transformers import DebertaV2Config, DebertaV2Model
 
 from taskloom.config import TrainingConfig
 from taskloom.modeling.deberta import use_fast_attention
+from taskloom.modeling.devices import set_threads
 from taskloom.modeling.dropout import replace_dropout
-from taskloom.modeling.encoder import compile_layers, set_threads
+from taskloom.modeling.encoder import compile_layers
 from taskloom.modeling.packing import wanted
 from taskloom.modeling.rows import gather_rows
 from taskloom.training.optimizer import Optimizer

@@ -33,7 +33,8 @@ def one_count(count: int) -> None:
     from taskloom.data.mixture import Mixture
     from taskloom.data.store import SplitStore, TaskStore
     from taskloom.data.tokenizer import Tokenizer
-    from taskloom.modeling.encoder import Encoder, choose_autocast, resolve_encoder, set_threads
+    from taskloom.modeling.devices import choose_autocast, set_threads
+    from taskloom.modeling.encoder import Encoder, resolve_encoder
     from taskloom.modeling.model import Model
     from taskloom.progress import Progress
     from taskloom.recipes.recipe import Builtin, Classification, MultipleChoice, Splits, Task

@@ -28,7 +28,8 @@ def side(config: Any, *, packs: bool, clock: Callable[[], float]) -> tuple[Any, 
     import torch
 
     from taskloom.data.tokenizer import Tokenizer
-    from taskloom.modeling.encoder import choose_autocast, resolve_encoder
+    from taskloom.modeling.devices import choose_autocast
+    from taskloom.modeling.encoder import resolve_encoder
     from taskloom.progress import Progress
     from taskloom.training.building import build_model
     from taskloom.training.gradients import Computation, Totals, accumulate

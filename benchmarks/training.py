@@ -133,7 +133,7 @@ def matmul_rate(size: int = 3072, repeats: int = 6) -> float:
     """Return the rate of large bf16 matrix products, in 10^9 operations a second."""
     import torch
 
-    from taskloom.modeling.encoder import set_threads
+    from taskloom.modeling.devices import set_threads
 
     set_threads()
     left, right = torch.randn(size, size).bfloat16(), torch.randn(size, size).bfloat16()

@@ -7,8 +7,8 @@ other ones each repeat, so that nothing can be remembered; labels are its class 
 over repeats, and the ratios are of these medians. `--peer-texts` shortens the pipeline's part: its rate does not depend
 on how many texts it gets. Besides wall time there is the time of the process on its processors, which neighbors on a
 shared machine hardly move; with OMP_NUM_THREADS=1 the two are the same on an idle one. Decisions are compared with
-those of fp32 on texts whose two best labels differ by more than MARGIN. `--one-pass` measures texts a second of one
-pass and of pairs at several numbers of labels instead.
+those of fp32 on texts whose two best labels differ by more than MARGIN. `--ways` measures texts a second of every way
+that the model has, at several numbers of labels, instead.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def beside_the_pipeline(given: argparse.Namespace) -> dict[str, Any]:
     ways: dict[str, Callable[[list[str]], Any]] = {
         "pipeline": lambda texts: peer(texts[: given.peer_texts], labels),
         "pipeline, batches of 32": lambda texts: peer(texts[: given.peer_texts], labels, batch_size=32),
-        "fp32": lambda texts: full.classify(texts, labels),
-        "bf16": lambda texts: half.classify(texts, labels),
+        "fp32": lambda texts: full.classify(texts, labels, way="pairs"),
+        "bf16": lambda texts: half.classify(texts, labels, way="pairs"),
     }
     for answer in ways.values():
         answer(warm)
@@ -111,18 +111,20 @@ def _difference(one: dict[str, Any], other: dict[str, Any]) -> float:
     return max(abs(mine[name] - others[name]) for name in mine)
 
 
-def one_pass(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield texts a second of both ways at each number of labels, by turns."""
+def ways(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield texts a second of each way at each number of labels, by turns."""
     import torch
 
     from taskloom import load_model
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
     model = load_model(given.model, device="cpu", precision="bf16")
+    table = model.network.table
+    has = {"pairs": table.zero_shot(), "one-pass": table.one_pass(), "matching": table.matching()}
     every = [*names("banking77", 77), *names("clinc_oos/small", 150)]
     for count in LABELS:
         labels = list(dict.fromkeys(every))[:count]
-        rates: dict[str, list[tuple[float, float]]] = {"pairs": [], "one-pass": []}
+        rates: dict[str, list[tuple[float, float]]] = {way: [] for way, head in has.items() if head}
         for way in rates:
             model.classify(["How do I top up my card?"], labels, way=way)
         for texts in banking(given.texts, given.repeats):
@@ -135,7 +137,8 @@ def one_pass(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             medians = {
                 way: round(statistics.median(one[clock] for one in several), 2) for way, several in rates.items()
             }
-            line[name] = {**medians, "ratio": round(medians["one-pass"] / medians["pairs"], 2)}
+            ratios = {f"{way} to pairs": round(medians[way] / medians["pairs"], 2) for way in rates if "pairs" in rates}
+            line[name] = medians | ratios
         yield line
 
 
@@ -147,10 +150,10 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer-texts", type=int, default=100)
-    parser.add_argument("--pairs", type=int, default=4000, help="most pairs of a repeat with --one-pass")
-    parser.add_argument("--one-pass", action="store_true")
+    parser.add_argument("--pairs", type=int, default=4000, help="most pairs of a repeat with --ways")
+    parser.add_argument("--ways", action="store_true")
     given = parser.parse_args()
-    for line in one_pass(given) if given.one_pass else [beside_the_pipeline(given)]:
+    for line in ways(given) if given.ways else [beside_the_pipeline(given)]:
         print(json.dumps(line), flush=True)
 
 

@@ -20,8 +20,9 @@ from transformers import (
 
 from made_batches import random_batch, table
 from taskloom.errors import ModelError
+from taskloom.modeling.devices import choose_autocast, choose_device
 from taskloom.modeling.dropout import ATTENTION
-from taskloom.modeling.encoder import Encoder, choose_autocast, choose_device, resolve_encoder
+from taskloom.modeling.encoder import Encoder, resolve_encoder
 from tiny import CONFIGS, SIZES, make_tiny
 
 IDS = random_batch(table()).input_ids

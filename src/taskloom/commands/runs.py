@@ -66,7 +66,7 @@ def train(
         return
     count = launching.processes_for(processes)
     if count > 1:
-        raise typer.Exit(launching.launch(["train", str(run_file), *(overrides or [])], count))
+        raise typer.Exit(launching.launch(["-m", "taskloom", "train", str(run_file), *(overrides or [])], count))
     launching.follow_launcher()
     run = running.train(config, progress=progress.for_stream())
     print_results(run.results)

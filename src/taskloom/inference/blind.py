@@ -95,7 +95,7 @@ class Blind:
         )  # fmt: skip
 
     def logits(self, way: str, features: Features) -> Array:
-        """Return (rows, labels) of a way that reads label names, larger for what fits better; kept for `both`."""
+        """Return (rows, labels) of a way that reads label names, larger for what fits better; kept for averages."""
         if way not in self._logits:
             self._logits[way] = self._computed(way, features)
         return self._logits[way]

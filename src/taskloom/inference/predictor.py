@@ -27,7 +27,7 @@ from taskloom.inference.pieces import LONG, Long, Reading
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
 from taskloom.inference.scorers import Scorers, torch_scorers
 from taskloom.modeling import model as modeling
-from taskloom.modeling.encoder import choose_autocast, choose_device
+from taskloom.modeling.devices import choose_autocast, choose_device
 from taskloom.modeling.head_table import Head
 
 Array = NDArray[Any]

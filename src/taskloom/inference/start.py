@@ -21,14 +21,8 @@ from taskloom.evaluation.evaluator import Answering
 from taskloom.inference.features import Features, features_of
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
 from taskloom.inference.probing import LinearHead
-from taskloom.modeling.encoder import (
-    Encoder,
-    choose_autocast,
-    choose_device,
-    longest_input,
-    resolve_encoder,
-    set_threads,
-)
+from taskloom.modeling.devices import choose_autocast, choose_device, set_threads
+from taskloom.modeling.encoder import Encoder, longest_input, resolve_encoder
 from taskloom.modeling.head_table import NLI, TWO_WAY_NLI, Head, HeadTable, row_names
 from taskloom.modeling.lineage import lineage_of
 from taskloom.modeling.model import HEADS_WEIGHTS, Model, read_record

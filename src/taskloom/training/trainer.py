@@ -15,7 +15,8 @@ from taskloom.evaluation.evaluator import Answering, evaluate_task
 from taskloom.evaluation.report import TaskReport, summarize
 from taskloom.evaluation.routes import own_route
 from taskloom.evaluation.thresholds import choose_thresholds
-from taskloom.modeling.encoder import choose_autocast, choose_device, resolve_encoder, set_threads
+from taskloom.modeling.devices import choose_autocast, choose_device, set_threads
+from taskloom.modeling.encoder import resolve_encoder
 from taskloom.modeling.model import Model
 from taskloom.progress import Bar, Progress
 from taskloom.recipes.recipe import Task

@@ -52,7 +52,7 @@ def processes_for(asked: int) -> int:
 
 
 def launch(arguments: Sequence[str], count: int) -> int:
-    """Run `taskloom ARGUMENTS` as `count` processes and return the exit code: that of process 0, unless another failed
+    """Run `python ARGUMENTS` as `count` processes and return the exit code: that of process 0, unless another failed
     first. SIGINT and SIGTERM are passed on to all of them."""
     with tempfile.TemporaryFile() as told, _passing_signals() as children:
         port = _free_port()
@@ -91,7 +91,7 @@ def _start(arguments: Sequence[str], rank: int, count: int, port: int, told: IO[
     environment = {"OMP_NUM_THREADS": str(max(1, _cores() // count)), **os.environ}
     quiet: dict[str, Any] = {} if rank == 0 else {"stdout": subprocess.DEVNULL, "stderr": told}
     return subprocess.Popen(
-        [sys.executable, "-m", "taskloom", *arguments],
+        [sys.executable, *arguments],
         env=environment | {name: str(value) for name, value in given.items()},
         stdin=subprocess.PIPE, start_new_session=True, **quiet,
     )  # fmt: skip

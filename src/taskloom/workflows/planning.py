@@ -102,7 +102,7 @@ def batch_lines(plan: Plan, source: StepSource, *, batch_size: int) -> Iterator[
 
 def try_steps(config: RunConfig, plan: Plan, source: StepSource) -> Trial:
     """Run a few steps, the largest micro-batch first, with gradients and updates that are thrown away."""
-    from taskloom.modeling.encoder import choose_autocast, choose_device, set_threads
+    from taskloom.modeling.devices import choose_autocast, choose_device, set_threads
     from taskloom.training.building import make_optimizer
     from taskloom.training.gradients import Computation, Totals, accumulate
     from taskloom.training.loop import rehearse

@@ -59,7 +59,7 @@ class Subject:
         """Return what scores jobs with this model, in the arithmetic of its run; `quick` without extras."""
         from taskloom.evaluation.engine import Engine, fingerprint
         from taskloom.evaluation.evaluator import Answering
-        from taskloom.modeling.encoder import choose_autocast
+        from taskloom.modeling.devices import choose_autocast
 
         config = self.config
         device = next(self.model.parameters()).device
@@ -83,7 +83,7 @@ class Subject:
 def open_subject(place: Place) -> Subject:
     """Open a model for evaluation."""
     from taskloom.data.tokenizer import Tokenizer
-    from taskloom.modeling.encoder import choose_device, set_threads
+    from taskloom.modeling.devices import choose_device, set_threads
     from taskloom.modeling.model import Model, read_record
     from taskloom.run_file import load_config
 
