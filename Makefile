@@ -10,11 +10,11 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 pyth
 	$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$candidate && break; done)
 JOBS ?= 2
 
-.PHONY: help install quickstart test lint bench docs clean
+.PHONY: help install quickstart mirror-22m test lint bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 install: $(STAMP) ## make the virtual environment in .venv, with the offline encoder and the tools for development
 
@@ -28,6 +28,15 @@ $(STAMP): pyproject.toml constraints.txt
 
 quickstart: $(STAMP) ## train on the built-in tasks with the offline encoder (about 3 minutes on two cores)
 	$(BIN)/taskloom quickstart
+
+mirror-22m: $(STAMP) ## train and measure the best small model that a mirror gives; TASKLOOM_MIRROR=DIR make mirror-22m
+	@test -n "$(TASKLOOM_MIRROR)" || { echo "Say where the data sets lie: TASKLOOM_MIRROR=DIR make mirror-22m" >&2; exit 2; }
+	$(BIN)/taskloom train configs/mirror-22m.toml --processes 0
+	$(BIN)/taskloom transfer runs/mirror-22m minilm --tasks held-out --shots 16,64 --seeds 5 --methods probe,zero-shot \
+		--output runs/mirror-22m/transfer
+	$(BIN)/taskloom transfer runs/mirror-22m minilm --tasks held-out --shots 16 --seeds 3 --methods finetune \
+		--output runs/mirror-22m/transfer
+	$(BIN)/taskloom report runs/mirror-22m --transfer runs/mirror-22m/transfer/transfer.jsonl
 
 test: $(STAMP) ## run all tests; those on real data are skipped without a mirror
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)

@@ -117,11 +117,19 @@ def evaluate(
     *,
     split: str | None = None,
     tasks: tuple[str, ...] = (),
+    data: str | os.PathLike[str] | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    head: str | None = None,
     quick: bool = False,
     calibrate: bool = False,
     out: str | os.PathLike[str] | None = None,
 ) -> RunReport:
     """Evaluate a run or a model on `split` (default: validation, else test) of its tasks, or of those `tasks` matches.
+
+    With `data`, a file, its own labeled rows are scored instead: `text`, `pair` and `label` are its columns, and `head`
+    is the trained task that answers (default: the one with these labels).
 
     Answers and scores are kept in the run's folder, or in `out`, and are not computed twice. `quick` leaves out TF-IDF
     and the scores without task embedding; `calibrate` fits temperatures on validation rows. Raises UserError.
@@ -129,10 +137,13 @@ def evaluate(
     from pathlib import Path
 
     from taskloom.workflows import evaluating
+    from taskloom.workflows.own_rows import own_rows
 
+    rows = own_rows(None if data is None else Path(data), text=text, pair=pair, label=label, head=head)
     return evaluating.evaluate(
-        Path(path), split=split, tasks=tasks, quick=quick, calibrate=calibrate, out=None if out is None else Path(out)
-    )
+        Path(path), split=split, tasks=tasks, data=rows, quick=quick, calibrate=calibrate,
+        out=None if out is None else Path(out),
+    )  # fmt: skip
 
 
 def export(

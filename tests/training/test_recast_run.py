@@ -75,6 +75,27 @@ def test_recasts_are_trained_beside_their_tasks(run_file: Path) -> None:
     assert train(load_config(run_file)).results == run.results
 
 
+def test_recasts_may_stay_out_of_the_last_pass(run_file: Path) -> None:
+    """They are trained, listed and not scored; the pages are written all the same."""
+    run = train(load_config(run_file, ["evaluation.recasts=false"]))
+    assert set(run.results.tasks) == {"own/color@1", "own/parity@1"}
+    assert run.results.aggregate.tasks == 2
+    assert load_model(run.folder).zero_shot_task == "own/color+label-nli@1"
+    for page in ("tasks.md", "report.html", "README.md"):
+        assert (run.folder / page).is_file()
+    assert "own/color+label-nli" in (run.folder / "tasks.md").read_text(encoding="utf-8")
+
+
+def test_weights_of_patterns(run_file: Path) -> None:
+    """Factors of all patterns that match are multiplied; an exact id counts alone."""
+    weights = '{ "*+label-nli" = 2.0, "own/color*" = 3.0, "own/color" = 5.0 }'
+    run = train(load_config(run_file, [f"mixture.weights={weights}", "mixture.exponent=0"]))
+    plan = json.loads((run.folder / "plan.json").read_text(encoding="utf-8"))["tasks"]
+    shares = {task.removesuffix("@1"): one["share"] for task, one in plan.items()}
+    wanted = {"own/color": 5, "own/parity": 1, "own/color+label-nli": 6, "own/color+instruction": 3}
+    assert shares == pytest.approx({task: weight / 15 for task, weight in wanted.items()}, abs=1e-5)
+
+
 def test_a_cap_holds_for_the_recast_too(run_file: Path) -> None:
     """max_rows counts the rows that are trained on: those of the recast, balanced still."""
     found = prepare(load_config(run_file, ["data.max_rows=20"]))

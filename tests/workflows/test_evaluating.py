@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import taskloom
 from taskloom import cli
 from taskloom.errors import DataError, ModelError, UnknownTaskError, UserError
 from taskloom.evaluation import engine
@@ -185,6 +186,8 @@ def test_a_moved_model_and_rows_of_ones_own(run: Path, tmp_path: Path) -> None:
     right = [answer["label"] == MOODS[n % 2] for n, answer in enumerate(answers)]
     assert report.metrics["accuracy"] == np.mean(right)
     assert (tmp_path / "evaluations" / "elsewhere" / "results.json").is_file()
+    said = taskloom.evaluate(moved, data=path, text="said", label="answer", head="own/moods")
+    assert said.untrained["own/mine@1"]["test"] == report
     by_labels = evaluating.evaluate(moved, data=OwnRows(file=path, text="said", label="answer"), quick=True)
     report = by_labels.untrained["own/mine@1"]["test"]
     assert (report.head, report.through, report.without_embedding) == ("own/moods@1", "same labels", None)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from taskloom.commands.options import RunOrModel
 from taskloom.commands.printing import print_lines, print_results
 from taskloom.errors import UserError
-
-if TYPE_CHECKING:
-    from taskloom.workflows.own_rows import OwnRows
 
 
 def evaluate(
@@ -56,8 +53,9 @@ def evaluate(
     """
     from taskloom import progress
     from taskloom.workflows import evaluating, subject
+    from taskloom.workflows.own_rows import own_rows
 
-    rows = _own_rows(data, text=text, pair=pair, label=label, head=head)
+    rows = own_rows(data, text=text, pair=pair, label=label, head=head)
     if rows is not None and tasks:
         raise UserError("--data and --tasks do not go together: the file is the task. Leave one of the two out.")
     if against is not None:
@@ -76,22 +74,3 @@ def evaluate(
     )  # fmt: skip
     print_results(report)
     print(f"results: {subject.locate(path, out=out).results / 'results.json'}", file=sys.stderr)
-
-
-def _own_rows(
-    data: Path | None, *, text: str | None, pair: str | None, label: str | None, head: str | None
-) -> OwnRows | None:
-    """Return the rows that the options describe; raises UserError for options that do not go together."""
-    if data is None:
-        given = {"--text": text, "--pair": pair, "--label": label, "--head": head}
-        wrong = [option for option, value in given.items() if value is not None]
-        if wrong:
-            raise UserError(f"{', '.join(wrong)} describe the columns of a file. Give it with --data FILE.")
-        return None
-    if text is None or label is None:
-        raise UserError(
-            "--data needs the names of its columns: --text COLUMN --label COLUMN, and --pair if there is one."
-        )
-    from taskloom.workflows.own_rows import OwnRows
-
-    return OwnRows(file=data, text=text, pair=pair, label=label, head=head)

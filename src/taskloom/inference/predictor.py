@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -25,6 +25,7 @@ from taskloom.inference.label_sets import TEMPLATE, label_sets, templates
 from taskloom.inference.opening import open_network
 from taskloom.inference.pieces import LONG, Long, Reading
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
+from taskloom.inference.results import RESULTS
 from taskloom.inference.scorers import Scorers, torch_scorers
 from taskloom.modeling import model as modeling
 from taskloom.modeling.devices import choose_autocast, choose_device
@@ -152,7 +153,7 @@ class Model:
         )
         if abstain_below is not None:
             answers = self._calibrated(answers, head)
-        results = _RESULTS[head.kind](answers, answers.threshold if threshold is None else threshold)
+        results = RESULTS[head.kind](answers, answers.threshold if threshold is None else threshold)
         return results if abstain_below is None else abstained(results, answers, abstain_below)
 
     @overload
@@ -281,57 +282,3 @@ def _model_folder(path: Path) -> Path:
     if (path / modeling.HEADS_JSON).is_file() or not inner.is_dir():
         return path
     return inner
-
-
-def _class_results(answers: Predictions, _threshold: float) -> list[dict[str, Any]]:
-    best = answers.answers()
-    return [
-        {"label": answers.labels[place], "scores": _named(answers.labels, row)}
-        for place, row in zip(best, answers.scores, strict=True)
-    ]
-
-
-def _label_list_results(answers: Predictions, threshold: float) -> list[dict[str, Any]]:
-    return [
-        {
-            "labels": [label for label, score in zip(answers.labels, row, strict=True) if score >= threshold],
-            "scores": _named(answers.labels, row),
-        }
-        for row in answers.scores
-    ]
-
-
-def _score_results(answers: Predictions, _threshold: float) -> list[dict[str, Any]]:
-    return [{"score": float(score)} for score in answers.scores]
-
-
-def _choice_results(answers: Predictions, _threshold: float) -> list[dict[str, Any]]:
-    rows = np.split(answers.scores, answers.word_offsets[1:-1])
-    return [
-        {"label": int(best), "scores": [float(score) for score in row]}
-        for best, row in zip(answers.answers(), rows, strict=True)
-    ]
-
-
-def _tag_results(answers: Predictions, _threshold: float) -> list[dict[str, Any]]:
-    rows = np.split(answers.scores, answers.word_offsets[1:-1])
-    return [{"labels": [answers.labels[tag] for tag in _filled(row)]} for row in rows]
-
-
-def _filled(tags: Array) -> Array:
-    """Give words that the model never saw the row's most frequent tag, where the task has no O."""
-    seen = tags[tags != NO_ANSWER]
-    return np.where(tags == NO_ANSWER, np.bincount(seen).argmax() if len(seen) else 0, tags)
-
-
-def _named(labels: Sequence[str], row: Array) -> dict[str, float]:
-    return {label: float(score) for label, score in zip(labels, row, strict=True)}
-
-
-_RESULTS: dict[str, Callable[[Predictions, float], list[dict[str, Any]]]] = {
-    "classification": _class_results,
-    "multilabel": _label_list_results,
-    "regression": _score_results,
-    "multiple_choice": _choice_results,
-    "token_classification": _tag_results,
-}

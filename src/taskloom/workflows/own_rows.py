@@ -40,6 +40,23 @@ class OwnRows:
     head: str | None = None
 
 
+def own_rows(
+    data: Path | None, *, text: str | None, pair: str | None, label: str | None, head: str | None
+) -> OwnRows | None:
+    """Return the rows that the options describe; raises UserError for options that do not go together."""
+    if data is None:
+        given = {"--text": text, "--pair": pair, "--label": label, "--head": head}
+        wrong = [option for option, value in given.items() if value is not None]
+        if wrong:
+            raise UserError(f"{', '.join(wrong)} describe the columns of a file. Give it with --data FILE.")
+        return None
+    if text is None or label is None:
+        raise UserError(
+            "--data needs the names of its columns: --text COLUMN --label COLUMN, and --pair if there is one."
+        )
+    return OwnRows(file=data, text=text, pair=pair, label=label, head=head)
+
+
 def task_of_rows(rows: OwnRows, table: HeadTable) -> tuple[Task, Route]:
     """Return the file as a task with one split, and the route that answers it.
 
