@@ -101,6 +101,17 @@ def test_a_head_of_the_same_labels_is_taken_over(start: Start, tiny_bert: Path, 
     assert tuned(start, store, "nli", settings=dataclasses.replace(QUICK, head="reuse")).head == "reuse"
 
 
+def test_auto_reads_the_pooler_under_a_known_head_only(start: Start, tiny_bert: Path, tmp_path: Path) -> None:
+    """A head that is taken over reads what it was trained on; a new one reads the mean."""
+    auto = dataclasses.replace(QUICK, pooling="auto")
+    store = made_store("nli", Tokenizer.open(tiny_bert), tmp_path)
+    known = tuned(start, store, "nli", settings=dataclasses.replace(auto, head="reuse"))
+    assert (known.head, known.model.encoder.pooling) == ("reuse", "own")
+    other = dataclasses.replace(store, labels=("yes", "no", "perhaps"))
+    probed = tuned(start, other, "nli", settings=auto)
+    assert (probed.head.split()[0], probed.model.encoder.pooling) == ("probe", "mean")
+
+
 def test_two_way_entailment_starts_from_the_three_way_head(start: Start, tiny_bert: Path, tmp_path: Path) -> None:
     """Entailment has its row, and what is not entailed the mean of the other two, with the odds of two classes."""
     store = dataclasses.replace(

@@ -52,7 +52,8 @@ class Settings:
 
     `head` says where the head starts: auto is a head of the model with the same labels where it does no worse on the
     very rows than a probe (on rows left out of it), else the probe, with `penalty` and, where `names` is set and label
-    names say something, each name as one more row of its label.
+    names say something, each name as one more row of its label. `pooling` is one of POOLINGS or "auto": the own pooler
+    under a head that is taken over, since it was trained on that, else the mean.
     `frozen` counts the parts of the encoder that stay as they are, from below: 1 is the embeddings, each further one a
     layer.
     """
@@ -114,9 +115,9 @@ def fine_tune(
     config = _config(settings, rows=len(places), seed=seed, max_length=max_length, evaluate_every=every)
     rest = np.setdiff1d(np.arange(len(store.splits["train"])), places)
     plan = make_plan(config, [task], [store], {task.id: rest})
-    rows, how = _head_rows(start, task, store, places, settings, max_length, features)
+    rows, how, pooling = _head_rows(start, task, store, places, settings, max_length, features)
     encoder = start.fresh()
-    encoder.pooling = settings.pooling
+    encoder.pooling = pooling
     model = Model(
         encoder, head_table(plan.tasks, plan.stores, plan.keys), seed=seed, task_embedding_drop=1.0,
         label_smoothing=settings.label_smoothing,
@@ -170,36 +171,37 @@ def _head_rows(
     settings: Settings,
     max_length: int,
     features: Features | None,
-) -> tuple[LinearHead | None, str]:
-    """Return the rows that the head starts from, and what they are in words.
+) -> tuple[LinearHead | None, str, str]:
+    """Return the rows that the head starts from, what they are in words, and the pooling that they read.
 
     Where a head could be taken over, it is held against the probe on the very rows: its score on all of them against
     the probe's on rows left out of its fit. The better one is taken, and the old head where they are level.
     """
-    fits = settings.pooling == "own" or store.kind == "token_classification"
+    fits = settings.pooling in ("own", "auto") or store.kind == "token_classification"
     known = start.matching_head(store, task.id) if settings.head in ("auto", "reuse") and fits else None
+    pooling = "mean" if settings.pooling == "auto" else settings.pooling
     if settings.head == "new" or (settings.head == "reuse" and known is None):
-        return None, "new"
+        return None, "new", pooling
     if settings.head == "reuse":
-        return known, "reuse"
+        return known, "reuse", "own"
     features = features or start.features(store, "train", places, max_length=max_length)
     names = start.name_features(task, store) if settings.names else None
 
     def fit_on(some: Features) -> LinearHead:
-        return fit_head(some, store, "train", pooling=settings.pooling, penalty=settings.penalty, names=names)
+        return fit_head(some, store, "train", pooling=pooling, penalty=settings.penalty, names=names)
 
-    def score_of(head: LinearHead, some: Features) -> float:
-        found = compute(probe_predictions(head, some, store, "train", pooling=settings.pooling, unseen=0))
+    def score_of(head: LinearHead, some: Features, pooling: str) -> float:
+        found = compute(probe_predictions(head, some, store, "train", pooling=pooling, unseen=0))
         main = found.values[main_metric(store.kind, store.labels)]
         return -1.0 if main is None else main
 
     if known is not None:
         folds = [(np.setdiff1d(places, places[at::FOLDS]), places[at::FOLDS]) for at in range(FOLDS)]
         folds = [(rest, out) for rest, out in folds if len(rest) and len(out)]
-        apart = [score_of(fit_on(features.of(rest)), features.of(out)) for rest, out in folds]
-        if not apart or score_of(known, features) >= float(np.mean(apart)):
-            return known, "reuse"
-    return fit_on(features), "probe" if names is None else "probe with names"
+        apart = [score_of(fit_on(features.of(rest)), features.of(out), pooling) for rest, out in folds]
+        if not apart or score_of(known, features, "own") >= float(np.mean(apart)):
+            return known, "reuse", "own"
+    return fit_on(features), "probe" if names is None else "probe with names", pooling
 
 
 @torch.no_grad()

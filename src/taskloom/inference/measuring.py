@@ -58,7 +58,7 @@ class TuneSetting:
 PROBES = tuple(ProbeSetting(pooling, penalty) for pooling in POOLINGS for penalty in (0.01, 0.1, 1.0))
 TUNINGS = tuple(
     TuneSetting(Settings(pooling=pooling, learning_rate=rate, epochs=8, least_steps=24, most_steps=64))
-    for pooling in ("own", "mean")
+    for pooling in ("own", "auto")
     for rate in (1e-4, 3e-4)
 )
 """The settings that every model may choose from, as many for one as for the other."""
