@@ -1,12 +1,14 @@
 """Training throughput at batch 384 on eleven real classification tasks, beside a peer that is given as a command.
 
 TASKLOOM_MIRROR=DIR python benchmarks/training.py [--repeats 3] [--steps 3 9] [--peer "PYTHON peer_tasknet.py"] [--cpu]
+    [--processes 1 2]
 
 The rows are those of the peer's script: the first 1,000 of each train split after `datasets`' shuffle(seed=0). Ours is
 timed as a whole process that prepares, trains and saves, with prepared rows in a cache of its own; a long run minus a
 short one leaves the steps alone. The peer (micro-batches of 32, one task each, 12 a step) is timed the same way, by the
 wall clock of its process, in turn with ours. Beside them stands the rate of large bf16 matrix products in this process:
-the limit for the linear layers, at 6 operations a weight and token. Nothing else should run on the machine. Where that
+the limit for the linear layers, at 6 operations a weight and token. `--processes` times ours with each of these numbers
+of processes, as `taskloom train --processes` starts them. Nothing else should run on the machine. Where that
 cannot be had, --cpu takes the processor seconds of each process instead, with one thread for both sides: what waiting
 for the others does not change. The peer asks for every core, so that a wrapper keeps it to one.
 """
@@ -83,20 +85,24 @@ def one_run(path: Path) -> None:
     from taskloom.config import make_config
     from taskloom.progress import Progress
     from taskloom.training.plan import make_plan
+    from taskloom.training.ranks import joined_ranks
     from taskloom.training.run_folder import open_run
     from taskloom.training.trainer import start_trainer
     from taskloom.workflows.preparing import prepare
 
     config = make_config(json.loads(path.read_text()))
-    with open_run(config) as run:
-        pairs = list(prepare(config).trainable())
+    with joined_ranks("cpu") as ranks, open_run(config, writes=ranks.writes) as run:
+        with ranks.one_by_one():
+            pairs = list(prepare(config).trainable())
         plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs])
-        trainer = start_trainer(config, run, plan, progress=Progress())
+        trainer = start_trainer(config, run, plan, progress=Progress(), ranks=ranks)
         trainer.train()
         figures = trainer.training_figures()
         totals = trainer.totals
         layers = [p for name, p in trainer.model.encoder.named_parameters() if p.dim() == 2 and "embedding" not in name]
     weights = sum(parameter.numel() for parameter in layers)
+    if not ranks.writes:
+        return
     print(json.dumps(figures | {"tokens": totals.tokens, "padded": totals.padded_tokens, "weights": weights}))
 
 
@@ -146,13 +152,13 @@ def matmul_rate(size: int = 3072, repeats: int = 6) -> float:
 
 
 def ours(
-    folder: Path, entries: list[dict[str, Any]], steps: int, precision: str, *, cpu: bool = False
+    folder: Path, entries: list[dict[str, Any]], steps: int, precision: str, *, cpu: bool = False, processes: int = 1
 ) -> tuple[float, dict[str, Any]]:
     """Time one run of ours."""
     name = f"{precision}-{steps}-{time.time_ns()}"
     path = folder / f"{name}.json"
     path.write_text(json.dumps(values(folder, entries, name=name, steps=steps, precision=precision)))
-    return timed([sys.executable, __file__, "--one", str(path)], cpu=cpu)
+    return timed([sys.executable, __file__, "--one", str(path), "--processes", str(processes)], cpu=cpu)
 
 
 def peer(command: str, mirror: Path, steps: int, precision: str, *, cpu: bool) -> tuple[float, dict[str, Any]]:
@@ -172,16 +178,22 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--peer", default="")
     parser.add_argument("--cpu", action="store_true")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1])
     parser.add_argument("--one", type=Path, default=None, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.one:
+    if given.one and (given.processes[0] == 1 or "WORLD_SIZE" in os.environ):
         one_run(given.one)
         return
+    if given.one:
+        from taskloom.workflows.launching import launch
+
+        raise SystemExit(launch([__file__, "--one", str(given.one)], given.processes[0]))
     if not os.environ.get("TASKLOOM_MIRROR"):
         print("Real rows are needed. Type: TASKLOOM_MIRROR=DIR python benchmarks/training.py")
         return
     mirror = Path(os.environ["TASKLOOM_MIRROR"])
-    sides = ["ours", "peer"] if given.peer else ["ours"]
+    counts = {f"ours, {count} processes" if count > 1 else "ours": count for count in given.processes}
+    sides = [*counts, "peer"] if given.peer else [*counts]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         entries = write_rows(mirror, folder)
@@ -193,7 +205,8 @@ def main() -> None:
             for precision in given.precisions:
                 for side in sides:
                     runs = [
-                        ours(folder, entries, steps, precision, cpu=given.cpu) if side == "ours"
+                        ours(folder, entries, steps, precision, cpu=given.cpu, processes=counts[side])
+                        if side in counts
                         else peer(given.peer, mirror, steps, precision, cpu=given.cpu)
                         for steps in given.steps
                     ]  # fmt: skip
@@ -202,7 +215,7 @@ def main() -> None:
                     rates.setdefault((side, precision), []).append(rate)
                     print(f"{side} {precision}: {rate:.1f} examples/s", end="")
                     figures = runs[1][1]
-                    if side == "ours":
+                    if side in counts:
                         tokens = figures["tokens"] - runs[0][1]["tokens"]
                         work = 6 * figures["weights"] * tokens / seconds / 1e9
                         padding = 1 - figures["tokens"] / figures["padded"]

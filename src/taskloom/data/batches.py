@@ -139,10 +139,10 @@ class Batcher:
             split = self._split(task)
             if split.apart:
                 mine = np.flatnonzero(drawn.task == task)
-                first = np.asarray(split.first_segment)[drawn.place[mine]]
-                others = np.diff(split.offsets[split.first_segment])[drawn.place[mine]] - np.diff(split.offsets)[first]
-                names = others // np.maximum(1, split.choices[drawn.place[mine]]) + self.tokenizer.single.specials
-                tokens[mine] = np.diff(split.offsets)[first] + names * (sequences[mine] - 1)
+                first, last = (split.first_segment[drawn.place[mine] + one] for one in (0, 1))
+                begin, names, end = (split.offsets[at] for at in (first, first + 1, last))
+                name = (end - names) // np.maximum(1, last - first - 1) + self.tokenizer.single.specials
+                tokens[mine] = (names - begin) + name * (sequences[mine] - 1)
         return tokens
 
     def whole_split(self, task: int, places: Array | None = None) -> Iterator[MicroBatch]:
