@@ -134,8 +134,8 @@ class TrainingConfig(_Section):
     """Part of the probability that training spreads over all labels of a row."""
     keep: Annotated[float, Field(ge=0)] = 0.0
     """How strongly the untouched encoder's similarities are kept: what a squared difference of cosines, between a text
-    and label names of other rows, weighs beside a row's loss; 0 not at all. It needs `matching` recasts, whose texts
-    and names they are, and costs a forward pass of a second, frozen encoder."""
+    and the texts and label names of other rows, weighs beside a row's loss; 0 not at all. It needs `matching` recasts,
+    whose texts and names they are, and costs a forward pass of a second, frozen encoder."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` weighs the rows of a classification task by the inverse frequency of their class among its train rows,
     so that every class counts as much as any other of the task; the task's weight as a whole stays."""

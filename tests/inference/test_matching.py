@@ -206,8 +206,8 @@ def test_what_matching_cannot_say_is_refused(model: Model, how: Answering) -> No
 def test_keeping_holds_cosines_where_they_were(
     tiny_bert: Path, model: Model, store: TaskStore, how: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loss of a text grows by the mean squared move of its cosines with the names of other rows, and with nothing
-    moved by nothing; padded and packed alike, and never at prediction."""
+    """The loss of a text grows by the mean squared move of its cosines with texts and names of other rows, and with
+    nothing moved by nothing; padded and packed alike, and never at prediction."""
     batch = batcher(store, how).assemble(drawn(store))
     untouched = Encoder.open(tiny_bert)
     moved = Encoder.open(tiny_bert, seed=1)
@@ -222,7 +222,7 @@ def test_keeping_holds_cosines_where_they_were(
     rows = [(text, LABELS) for text in TEXTS] + [(TEXTS[0], LABELS[:2])]
     expected = []
     for place, (text, _) in enumerate(rows):
-        others = [name for other, (_, names) in enumerate(rows) if other != place for name in names]
+        others = [one for other, (said, names) in enumerate(rows) if other != place for one in (said, *names)]
         moves = [after[text] @ after[name] - before[text] @ before[name] for name in others]
         expected.append(7 * float(np.mean(np.square(moves))))
     assert max(expected) > 1e-3

@@ -3,9 +3,9 @@
 A sentence encoder knows more than the tasks it is trained on teach, and forgets it: after five minutes of 146 tasks on
 a 22M encoder, macro-F1 by label names fell from 0.65 to 0.46 on news topics, of which there was no task, while it rose
 by 0.2 on emotions and reviews (docs/log.md). So each text that is compared with its label names is also compared with
-the names of all other rows of its micro-batch, whose cosines shall stay what they were: distillation of relations (Park
-et al. 2019) from the encoder's own past. The price: a second, frozen encoder in memory, a forward pass of the compared
-sequences (an eighth of a step), and a loss that depends a little on which rows share a micro-batch.
+all texts and names of the other rows of its micro-batch, whose cosines shall stay what they were: distillation of
+relations (Park et al. 2019) from the encoder's own past. The price: a second, frozen encoder in memory, a forward pass
+of the compared sequences (an eighth of a step), and a loss that depends a little on which rows share a micro-batch.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Keeping:
 
     def losses(self, batch: MicroBatch, compared: Compared, vectors: Tensor) -> Tensor:
         """Return for each example (examples,) the strength times the mean squared difference of its text's cosines
-        with the names of other examples; 0 for examples that are not compared, and where there are no others."""
+        with texts and names of other examples; 0 for examples that are not compared, and where there are no others."""
         place = torch.arange(len(vectors), device=vectors.device)
-        texts, names = place[compared.anchor == place], place[compared.anchor != place]
+        texts = place[compared.anchor == place]
         before = self.vectors(batch, compared)
-        moved = (vectors[texts] @ vectors[names].T - before[texts] @ before[names].T).square()
-        others = compared.anchor[names][None] != texts[:, None]
+        moved = (vectors[texts] @ vectors.T - before[texts] @ before.T).square()
+        others = compared.anchor[None] != texts[:, None]
         kept = (moved * others).sum(1) / others.sum(1).clamp(min=1)
         example = batch.sequence_example[compared.sequence[texts]]
         return kept.new_zeros(len(batch.task)).index_add(0, example, self.strength * kept)
