@@ -136,6 +136,9 @@ class TrainingConfig(_Section):
     """How strongly the untouched encoder's similarities are kept: what a squared difference of cosines, between a text
     and the texts and label names of other rows, weighs beside a row's loss; 0 not at all. It needs `matching` recasts,
     whose texts and names they are, and costs a forward pass of a second, frozen encoder."""
+    start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """At the end the encoder's weights are averaged with those that it started from, which get this share: it forgets
+    less, for a little less on the trained tasks. Heads and task embeddings stay as they are."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` weighs the rows of a classification task by the inverse frequency of their class among its train rows,
     so that every class counts as much as any other of the task; the task's weight as a whole stays."""

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from taskloom.errors import CheckpointError, DataError, Interrupted, ModelError, TrainingFailed
+from taskloom.modeling.encoder import Encoder
 from taskloom.progress import Progress
 from taskloom.run_file import load_config
 from taskloom.workflows.evaluating import evaluate
@@ -318,6 +319,29 @@ def test_early_stop_ends_a_run_that_does_not_get_better(run_file: Path) -> None:
     assert run.results.step == 6
     assert run.results.training["stopped_early"]
     assert train(load_config(run_file, options)).results == run.results
+
+
+def test_the_start_has_its_share_of_the_end(run_file: Path, tiny_bert: Path) -> None:
+    """The saved encoder lies between where training began and where it ended; heads are those of the end; checkpoints
+    are not averaged, so that another share may follow."""
+    plain, shared = (
+        train(load_config(run_file, [f"name={name}", "training.steps=3", f"training.start_share={share}"]))
+        for name, share in (("plain", 0.0), ("shared", 0.25))
+    )
+    first = dict(Encoder.open(tiny_bert, seed=0).named_parameters())
+    end, between = (dict(Encoder.open(run.model).named_parameters()) for run in (plain, shared))
+    pooler = [name for name in end if "pooler" in name]
+    for name, value in end.items():
+        wanted = value if name in pooler else 0.75 * value + 0.25 * first[name]
+        assert torch.allclose(between[name], wanted, atol=1e-6), name
+    heads = [load_file(run.model / "heads.safetensors") for run in (plain, shared)]
+    assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
+    assert _checkpoint(plain) == _checkpoint(shared)
+
+
+def _checkpoint(run: Run) -> bytes:
+    """Return the weights of the last checkpoint."""
+    return sorted((run.folder / "checkpoints").glob("step-*"))[-1].joinpath("weights.safetensors").read_bytes()
 
 
 def test_best_checkpoint_is_what_the_run_ends_with(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from taskloom.config import RunConfig, TrainingConfig
 from taskloom.data.store import TaskStore
 from taskloom.modeling.encoder import Encoder
@@ -39,6 +41,19 @@ def build_model(config: RunConfig, plan: Plan, folder: Path, *, progress: Progre
     if is_model_folder(folder):
         progress.say(warm_start(model, folder))
     return model
+
+
+@torch.no_grad()
+def average_with_start(model: Model, config: RunConfig, folder: Path) -> None:
+    """Give the encoder's first weights their share of the weights as they are (Wortsman et al. 2022, WiSE-FT).
+
+    What the checkpoint lacked, and was drawn at random, is not averaged.
+    """
+    start = Encoder.open(folder, seed=config.seed, attention=config.model.attention)
+    first, drawn = dict(start.named_parameters()), {f"network.{name}" for name in start.new_parameters}
+    for name, parameter in model.encoder.named_parameters():
+        if name not in drawn:
+            parameter.lerp_(first[name].to(parameter), config.training.start_share)
 
 
 def head_table(tasks: Sequence[Task], stores: Sequence[TaskStore], keys: Sequence[str]) -> HeadTable:

@@ -22,8 +22,8 @@ from taskloom.training.checkpoint import remove_temporary, sync
 
 MAY_CHANGE = (
     "training.steps", "training.epochs", "training.evaluate_every", "training.save_every", "training.keep_checkpoints",
-    "training.device", "evaluation.", "output.", "data.cache", "data.mirror", "data.on_error", "data.workers",
-    "data.executor",
+    "training.start_share", "training.device", "evaluation.", "output.", "data.cache", "data.mirror", "data.on_error",
+    "data.workers", "data.executor",
 )  # fmt: skip
 """Keys (or sections) that a continued run may change; where rows are read from is covered by their fingerprints."""
 

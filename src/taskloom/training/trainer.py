@@ -20,7 +20,7 @@ from taskloom.modeling.encoder import resolve_encoder
 from taskloom.modeling.model import Model
 from taskloom.progress import Bar, Progress
 from taskloom.recipes.recipe import Task
-from taskloom.training.building import build_model, make_optimizer
+from taskloom.training.building import average_with_start, build_model, make_optimizer
 from taskloom.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -97,6 +97,8 @@ class Trainer:
                 )  # fmt: skip
         self.optimizer.settle()  # after the last save: a run with more steps goes on from bits that nobody moved
         self._take_best()
+        if self.config.training.start_share:
+            average_with_start(self.model, self.config, resolve_encoder(self.config.encoder))
         self._choose_thresholds()
         for tracker in self.trackers:
             tracker.close()
