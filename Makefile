@@ -35,7 +35,7 @@ mirror-22m: $(STAMP) ## train and measure the best small model that a mirror giv
 	$(BIN)/taskloom transfer runs/mirror-22m minilm --tasks held-out --shots 16,64 --seeds 5 --methods probe,zero-shot \
 		--output runs/mirror-22m/transfer
 	$(BIN)/taskloom transfer runs/mirror-22m minilm --tasks held-out --shots 16 --seeds 3 --methods finetune \
-		--output runs/mirror-22m/transfer
+		--output runs/mirror-22m/transfer-finetune
 	$(BIN)/taskloom report runs/mirror-22m --transfer runs/mirror-22m/transfer/transfer.jsonl
 
 test: $(STAMP) ## run all tests; those on real data are skipped without a mirror

@@ -37,11 +37,12 @@ def each_done(
     """
     if executor == "ray":
         return _with_ray(work, items)
-    count = worker_count(workers, len(items), cores=workers or _cores())
+    count = worker_count(workers, len(items), cores=workers or cores())
     return _with_processes(work, items, count) if count > 1 else enumerate(map(work, items))
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use: a container's limit is below what the machine has."""
     from joblib import cpu_count
 
     return int(cpu_count())
@@ -57,7 +58,7 @@ def _with_processes(work: Callable[[Item], Result], items: Sequence[Item], count
     from joblib import Parallel, delayed, parallel_config
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    threads = max(1, _cores() // count)
+    threads = max(1, cores() // count)
     calls = (delayed(_placed)(work, place, item, threads) for place, item in enumerate(items))
     with parallel_config(backend="loky", inner_max_num_threads=threads):
         running = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1, pre_dispatch=2 * count)

@@ -114,15 +114,20 @@ def test_transfer_means_are_over_common_tasks_and_intervals_over_seeds(tmp_path:
 
 
 def test_ways_without_labels_stay_apart_and_the_later_line_counts(tmp_path: Path) -> None:
-    """Zero-shot lines of two settings are two methods; a later line replaces an earlier one; a torn end is none."""
-    line = {"model": "a", "task": "x", "shots": 0, "seed": 0, "method": "zero-shot", "setting": "nli", "score": 0.5}
+    """The ways of zero-shot are methods; a later line replaces an earlier one; a torn end is none."""
+    line = {"model": "a", "task": "x", "shots": 0, "seed": 0, "method": "zero-shot/nli", "score": 0.5}
     tuned = {**line, "shots": 8, "method": "finetune", "setting": "gentle"}
-    lines = [line, {**line, "setting": "words", "score": 0.6}, tuned, {**tuned, "setting": "bold", "score": 0.9}]
+    lines = [
+        line,
+        {**line, "method": "zero-shot/words", "score": 0.6},
+        tuned,
+        {**tuned, "setting": "bold", "score": 0.9},
+    ]
     path = tmp_path / "transfer.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)) + '\n{"model": "a", "ta', encoding="utf-8")
     found = means(read_cells(path))
     assert {method: by[shots][0].mean for method, by in found.items() for shots in by} == {
-        "zero-shot, nli": 0.5, "zero-shot, words": 0.6, "finetune": 0.9,
+        "zero-shot/nli": 0.5, "zero-shot/words": 0.6, "finetune": 0.9,
     }  # fmt: skip
     with pytest.raises(DataError, match=r"There is no .*none.jsonl"):
         read_cells(tmp_path / "none.jsonl")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from taskloom import load_model
-from taskloom.errors import RecastError
+from taskloom.errors import ConfigError, RecastError
 from taskloom.run_file import load_config
 from taskloom.workflows.preparing import prepare, rows_of
 from taskloom.workflows.running import Run, train
@@ -84,6 +84,14 @@ def test_recasts_may_stay_out_of_the_last_pass(run_file: Path) -> None:
     for page in ("tasks.md", "report.html", "README.md"):
         assert (run.folder / page).is_file()
     assert "own/color+label-nli" in (run.folder / "tasks.md").read_text(encoding="utf-8")
+
+
+def test_keep_without_matching_is_a_mistake(run_file: Path) -> None:
+    """There is nothing to keep where nothing is compared: the message names the recast; with it the run trains."""
+    with pytest.raises(ConfigError, match=r'"matching" to data\.recast'):
+        train(load_config(run_file, ["training.keep=5", "name=without"]))
+    run = train(load_config(run_file, ["training.keep=5", 'data.recast=["matching"]', "name=with"]))
+    assert load_model(run.folder).classify("the red house", ["red", "blue"])["labels"]
 
 
 def test_weights_of_patterns(run_file: Path) -> None:

@@ -56,8 +56,6 @@ def evaluate(
     from taskloom.workflows.own_rows import own_rows
 
     rows = own_rows(data, text=text, pair=pair, label=label, head=head)
-    if rows is not None and tasks:
-        raise UserError("--data and --tasks do not go together: the file is the task. Leave one of the two out.")
     if against is not None:
         if calibrate or out is not None:
             raise UserError("--against takes neither --calibrate nor --out: results of each model go to its own place.")

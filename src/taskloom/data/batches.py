@@ -133,17 +133,10 @@ class Batcher:
 
     def _tokens(self, drawn: Drawn, lengths: Array, sequences: Array) -> Array:
         """Return about how many tokens each example has without padding: choices are of about one length, but for
-        prompts that stand apart from short ones."""
-        tokens = lengths * sequences
-        for task in np.unique(drawn.task).tolist():
-            split = self._split(task)
-            if split.apart:
-                mine = np.flatnonzero(drawn.task == task)
-                first, last = (split.first_segment[drawn.place[mine] + one] for one in (0, 1))
-                begin, names, end = (split.offsets[at] for at in (first, first + 1, last))
-                name = (end - names) // np.maximum(1, last - first - 1) + self.tokenizer.single.specials
-                tokens[mine] = (names - begin) + name * (sequences[mine] - 1)
-        return tokens
+        prompts that stand apart from short ones, all of which are counted."""
+        places = zip([self._split(task) for task in drawn.task.tolist()], drawn.place.tolist(), strict=True)
+        apart = np.array([split.segment_tokens[at] if split.apart else 0 for split, at in places], np.int64)
+        return np.where(apart > 0, apart + sequences * self.tokenizer.single.specials, lengths * sequences)
 
     def whole_split(self, task: int, places: Array | None = None) -> Iterator[MicroBatch]:
         """Yield all rows of one task's split (or those at `places`), length-sorted; `place` restores the order."""

@@ -101,6 +101,11 @@ class SplitStore:
         return np.asarray(np.diff(self.first_segment) - (not self.apart))
 
     @cached_property
+    def segment_tokens(self) -> Array:
+        """Tokens of all of a row's segments, special ones left out (int64, (rows,))."""
+        return np.diff(np.asarray(self.offsets)[self.first_segment])
+
+    @cached_property
     def choices(self) -> Array:
         """Choices of each row; multiple choice only (int64, (rows,))."""
         return np.diff(self.first_segment) - 1

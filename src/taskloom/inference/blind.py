@@ -27,11 +27,10 @@ from taskloom.inference.pieces import Reading
 from taskloom.inference.probing import probe_predictions, softmax
 from taskloom.inference.scorers import torch_scorers
 from taskloom.inference.start import Start, said_labels
+from taskloom.modeling.model import SHARPNESS
 from taskloom.recipes.recipe import Task
 
 Array = NDArray[Any]
-SHARPNESS = 20.0
-"""What cosines are multiplied by to become logits; no metric here hangs on it."""
 OWN = ("pairs", "one-pass", "matching")
 TEXT_KINDS = ("classification", "multilabel")
 

@@ -9,18 +9,12 @@ is near enough for a label by itself is not learned.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from taskloom.data.matrices import Matrix
-from taskloom.data.ragged import offsets_of, ragged
+from taskloom.data.ragged import ragged
 from taskloom.inference.label_sets import Asked
 from taskloom.inference.pieces import Array, Logits, Reading, Texts, alone, pieces_of
 from taskloom.inference.scorers import VectorScorer
-
-PRODUCTS_AT_ONCE = 2**21
-"""Pairs of a text and a label whose products are held at a time, in rows of one width: a few MB."""
 
 
 def matched_logits(scorer: VectorScorer, texts: Texts, asked: Asked, *, reading: Reading) -> Logits:
@@ -35,37 +29,25 @@ def matched_logits(scorer: VectorScorer, texts: Texts, asked: Asked, *, reading:
     vectors = _vectors(scorer, texts.tokens, pieces.start, np.minimum(pieces.size, room[pieces.text]), reading)
     counts = asked.counts[pieces.text]
     label = asked.label[ragged(asked.offsets[pieces.text], counts)]
-    found = np.empty(len(label), np.float32)
-    for part in _parts(counts):
-        place = slice(*offsets_of(counts)[[part.start, part.stop]])
-        owner = np.repeat(np.arange(part.start, part.stop), counts[part])
-        found[place] = _dots(vectors * scorer.weight, names, owner, label[place])
+    found = _products(vectors * scorer.weight, names, label, counts)
     return Logits(found, found, pieces.text, np.diff(texts.offsets) > room)
 
 
-def _parts(counts: Array) -> Iterator[slice]:
-    """Yield neighboring pieces with at most PRODUCTS_AT_ONCE labels together, or a single one that has more."""
-    ends, begin = np.cumsum(counts), 0
-    while begin < len(counts):
-        done = ends[begin - 1] if begin else 0
-        end = max(begin + 1, int(np.searchsorted(ends, done + PRODUCTS_AT_ONCE, side="right")))
-        yield slice(begin, end)
-        begin = end
-
-
-def _dots(vectors: Array, names: Array, owner: Array, label: Array) -> Array:
-    """Return the products of vectors[owner] and names[label]; one matrix product where all ask the same."""
-    first, last = int(owner[0]), int(owner[-1]) + 1
-    asked = label[owner == first]
-    if len(label) == len(asked) * (last - first) and (label.reshape(last - first, -1) == asked).all():
-        return np.asarray((vectors[first:last] @ names[asked].T).ravel())
-    return np.concatenate([vectors[at] @ names[label[owner == at]].T for at in range(first, last)])
+def _products(vectors: Array, names: Array, label: Array, counts: Array) -> Array:
+    """Return the product of each piece's vector with the names of its labels, flat; `counts` labels a piece, `label`
+    their names. One matrix product where all pieces ask the same, else one a piece."""
+    if not len(counts):
+        return np.zeros(0, np.float32)
+    first = label[: counts[0]]
+    if (counts == counts[0]).all() and (label.reshape(len(counts), -1) == first).all():
+        return np.asarray((vectors @ names[first].T).ravel())
+    several = np.split(label, np.cumsum(counts)[:-1])
+    return np.concatenate([names[mine] @ vector for vector, mine in zip(vectors, several, strict=True)])
 
 
 def _vectors(scorer: VectorScorer, tokens: Array, start: Array, size: Array, reading: Reading) -> Array:
     """Return the vectors of segments, each a sequence of its own, float32 (segments, width)."""
     found = np.empty((len(start), len(scorer.weight)), np.float32)
-    batches: Iterator[tuple[Array, Matrix]] = alone(tokens, start, size, reading)
-    for chosen, matrix in batches:
+    for chosen, matrix in alone(tokens, start, size, reading):
         found[chosen] = scorer(*matrix)
     return found

@@ -2,11 +2,9 @@
 
 {"model": "runs/first", "task": "trec", "shots": 16, "seed": 0, "method": "finetune", "score": 0.71}
 
-`shots` is a number of labeled examples or "all", 0 for zero-shot. A `setting` tells ways of the same method without
-labels apart, but in lines of `taskloom transfer` (they have `weights`), whose methods are "zero-shot/WAY" and, for the
-way that was chosen, "zero-shot". Further keys are not looked at, and of two lines for the same measurement the later
-one counts. Models are compared on the tasks that all of them were measured on. An interval is over seeds: Student's t
-of the means over tasks.
+`shots` is a number of labeled examples or "all", 0 for zero-shot, whose ways are methods of their own. Further keys are
+not looked at, and of two lines for the same measurement the later one counts. Models are compared on the tasks that all
+of them were measured on. An interval is over seeds: Student's t of the means over tasks.
 """
 
 from __future__ import annotations
@@ -77,10 +75,8 @@ def _cell(line: dict[str, Any]) -> Cell:
     shots, score = str(values["shots"]), float(values["score"])
     if not math.isfinite(score) or not (shots == "all" or shots.isdecimal()):
         raise ValueError(line)
-    method = str(values["method"])
-    if shots == "0" and line.get("setting") and not line.get("weights"):  # `transfer` names ways in the method itself
-        method = f"{method}, {line['setting']}"
-    return Cell(str(values["model"]), str(values["task"]), shots, int(values["seed"]), method, score)
+    model, task, method = (str(values[key]) for key in ("model", "task", "method"))
+    return Cell(model, task, shots, int(values["seed"]), method, score)
 
 
 def shots_order(cells: Sequence[Cell]) -> list[str]:

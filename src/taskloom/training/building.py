@@ -9,6 +9,7 @@ import torch
 
 from taskloom.config import RunConfig, TrainingConfig
 from taskloom.data.store import TaskStore
+from taskloom.errors import ConfigError
 from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.head_table import HeadTable
 from taskloom.modeling.keeping import Keeping
@@ -33,6 +34,11 @@ def build_model(config: RunConfig, plan: Plan, folder: Path, *, progress: Progre
         multilabel_loss=config.model.multilabel_loss,
     )
     if config.training.keep:
+        if model.table.matching() is None:
+            raise ConfigError(
+                f"training.keep = {config.training.keep:g} keeps what matching recasts compare, and none is trained. "
+                'Add "matching" to data.recast, or leave training.keep out.'
+            )
         model.keeping = Keeping(
             Encoder.open(folder, seed=config.seed, attention=config.model.attention), config.training.keep
         )

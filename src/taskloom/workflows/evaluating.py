@@ -53,6 +53,8 @@ def evaluate(
 
     if split not in (None, *SPLITS):
         raise UserError(f"--split {split!r} is not one of {', '.join(SPLITS)}.")
+    if data is not None and tasks:
+        raise UserError("--data and --tasks do not go together: the file is the task. Leave one of the two out.")
     progress = progress or Progress()
     place = locate(path, out=out)
     _check_writable(place.results)

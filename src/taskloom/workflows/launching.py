@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from taskloom.errors import ConfigError
+from taskloom.executors import cores
 
 LAUNCHED = "TASKLOOM_LAUNCHED"
 """Set for the processes that `launch` starts: they end with the one that started them."""
@@ -48,7 +49,7 @@ def processes_for(asked: int) -> int:
         return asked
     import torch
 
-    return torch.cuda.device_count() or _cores()
+    return torch.cuda.device_count() or cores()
 
 
 def launch(arguments: Sequence[str], count: int) -> int:
@@ -88,7 +89,7 @@ def _start(arguments: Sequence[str], rank: int, count: int, port: int, told: IO[
         "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": port, LAUNCHED: 1,
     }  # fmt: skip
-    environment = {"OMP_NUM_THREADS": str(max(1, _cores() // count)), **os.environ}
+    environment = {"OMP_NUM_THREADS": str(max(1, cores() // count)), **os.environ}
     quiet: dict[str, Any] = {} if rank == 0 else {"stdout": subprocess.DEVNULL, "stderr": told}
     return subprocess.Popen(
         [sys.executable, *arguments],
@@ -146,7 +147,3 @@ def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
