@@ -45,6 +45,7 @@ ARMS: dict[str, list[str]] = {
     "no recasts": ["data.recast=[]", "training.keep=0"],
     "rate 3e-5": ["training.learning_rate=3e-5"],
     "rate 3e-4": ["training.learning_rate=3e-4", "training.head_learning_rate=3e-3"],
+    "no dropout": ["training.dropout=0"],
     "nothing kept": ["training.keep=0"],
     "keep 10": ["training.keep=10"],
     "keep 50": ["training.keep=50"],

@@ -18,8 +18,8 @@ mixture.exponent mixture.weights mixture.floor
 model.task_embedding_drop model.share_heads model.loss_scaling model.multilabel_loss model.attention
 training.steps training.epochs training.batch_size training.learning_rate training.head_learning_rate
 training.layer_decay training.schedule training.warmup_steps training.weight_decay training.clip
-training.label_smoothing training.keep training.start_share training.class_weights training.precision training.device
-training.compile training.pool_steps
+training.label_smoothing training.dropout training.keep training.start_share training.class_weights
+training.precision training.device training.compile training.pool_steps
 training.tokens_per_micro_batch training.min_micro_batches training.max_choices training.skip_spikes
 training.evaluate_every training.save_every training.early_stop training.best_checkpoint training.keep_checkpoints
 evaluation.max_rows evaluation.without_embedding evaluation.recasts evaluation.baselines

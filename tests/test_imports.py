@@ -38,7 +38,8 @@ training.gradients training.prefetch training.signals training.watch training.lo
 training.steps training.trackers training.trainer
 inference.inputs inference.results inference.prepared_rows inference.abstaining inference.export inference.graphs
 inference.tracing inference.graph_networks inference.quantizing inference.backends inference.adapters inference.folders
-inference.opening inference.parity inference.check_rows inference.label_sets inference.pieces inference.scorers
+inference.opening inference.parity inference.check_rows inference.label_sets inference.pieces inference.remembered
+inference.scorers
 inference.zero_shot inference.one_pass inference.matching inference.classifying inference.streaming inference.predictor
 inference.features inference.probing inference.start inference.finetuning inference.distillation inference.blind
 inference.measuring inference.choosing inference.measurements

@@ -18,6 +18,7 @@ from taskloom.evaluation.evaluator import Answering, answer
 from taskloom.inference.classifying import Classifier, Question
 from taskloom.inference.label_sets import ask, label_sets
 from taskloom.inference.pieces import Reading
+from taskloom.inference.remembered import Remembered
 from taskloom.inference.scorers import Scorers, torch_scorers
 from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.head_table import HeadTable
@@ -178,6 +179,25 @@ def test_evaluation_and_classify_agree(model: Model, store: TaskStore, how: Answ
         assert found.long.tolist() == [False, True, False, False]
     some = classifier.score(TEXTS[:2], label_sets([LABELS[:2], LABELS[2:]], 2), Question(way="matching")).score
     assert some[:2].sum() == pytest.approx(1) and some[2:].sum() == pytest.approx(1)
+
+
+def test_names_are_read_once(model: Model, how: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next texts wait for new names alone and get the same scores; with little room the oldest are read again."""
+    scorers, reading = torch_scorers(model, how), Reading(tokenizer=how.tokenizer, max_length=LENGTH)
+    fresh = [Classifier(torch_scorers(model, how), reading).score([text], label_sets(LABELS, 1), Question(way="matching"))
+             for text in TEXTS]  # fmt: skip
+    read: list[int] = []
+    call = type(scorers.vectors).__call__
+    monkeypatch.setattr(type(scorers.vectors), "__call__", lambda *given: read.append(len(given[1])) or call(*given))  # type: ignore[func-returns-value]
+    for text, wanted in zip(TEXTS, fresh, strict=True):
+        found = Classifier(scorers, reading).score([text], label_sets(LABELS, 1), Question(way="matching"))
+        assert found.score == pytest.approx(wanted.score, abs=1e-6)
+    assert sum(read) == len(LABELS) + len(TEXTS)
+    few = Remembered(most=2)
+    for said, wanted in ((["a", "b", "a"], 2), (["b"], 0), (["c"], 1), (["b"], 0), (["a"], 1), ([], 0)):
+        before = len(read)
+        vectors = few.of([(one, 8) for one in said], lambda words: read.extend([1] * len(words)) or np.ones((len(words), 3)))  # type: ignore[func-returns-value]
+        assert len(vectors) == len(said) and len(read) - before == wanted, said
 
 
 def test_auto_is_matching_where_it_can_answer(model: Model, how: Answering) -> None:

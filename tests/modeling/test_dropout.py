@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from torch import nn
 
 from taskloom.modeling import dropout as module
-from taskloom.modeling.dropout import ATTENTION, Dropout, attention, dropped
+from taskloom.modeling.dropout import ATTENTION, Dropout, attention, dropped, set_dropout
 from taskloom.modeling.encoder import Encoder
 
 
@@ -120,3 +120,17 @@ def test_an_encoder_has_no_other_dropout(tiny_bert: Path) -> None:
 def test_eager_attention_stays(tiny_bert: Path) -> None:
     """Who asks for eager attention gets it."""
     assert Encoder.open(tiny_bert, attention="eager").config._attn_implementation == "eager"
+
+
+@pytest.mark.parametrize("folder", ["tiny_bert", "tiny_deberta"])
+@pytest.mark.parametrize("attention", ["auto", "eager"])
+def test_a_share_of_ones_own(folder: str, attention: str, request: pytest.FixtureRequest) -> None:
+    """Without dropout an encoder in training says what it says in evaluation; its configuration stays as it was."""
+    encoder = Encoder.open(request.getfixturevalue(folder), attention=attention).train()
+    before, ids = encoder.config.to_dict(), torch.arange(5, 13)[None]
+    set_dropout(encoder.network, 0.0)
+    assert torch.equal(encoder(ids)[1], encoder(ids)[1])
+    assert torch.allclose(encoder(ids)[1], encoder.eval()(ids)[1], atol=1e-6)
+    set_dropout(encoder.train().network, 0.5)
+    assert not torch.equal(encoder(ids)[1], encoder(ids)[1])
+    assert encoder.config.to_dict() == before

@@ -339,6 +339,16 @@ def test_the_start_has_its_share_of_the_end(run_file: Path, tiny_bert: Path) -> 
     assert _checkpoint(plain) == _checkpoint(shared)
 
 
+def test_dropout_of_the_runs_own(run_file: Path) -> None:
+    """The encoder's own dropout is the default; another share trains another model, which opens as any."""
+    own, same, none = (
+        train(load_config(run_file, [f"name={number}", "training.steps=3", *options]))
+        for number, options in enumerate([[], ['training.dropout="own"'], ["training.dropout=0"]])
+    )
+    assert _checkpoint(own) == _checkpoint(same) != _checkpoint(none)
+    assert json.loads((none.model / "config.json").read_text())["hidden_dropout_prob"] > 0
+
+
 def _checkpoint(run: Run) -> bytes:
     """Return the weights of the last checkpoint."""
     return sorted((run.folder / "checkpoints").glob("step-*"))[-1].joinpath("weights.safetensors").read_bytes()

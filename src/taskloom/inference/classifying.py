@@ -161,7 +161,8 @@ class Classifier:
                 raise ModelError(NO_VECTORS)
             if question.alone:
                 raise DataError(ONLY_BESIDE)
-            return matched_logits(self.scorers.vectors, texts, asked, reading=self.reading)
+            names = self.scorers.names
+            return matched_logits(self.scorers.vectors, texts, asked, reading=self.reading, names=names)
         if self.scorers.marks is None:
             raise ModelError(NO_MARKS)
         return option_logits(self.scorers.marks, texts, asked, reading=self.reading)

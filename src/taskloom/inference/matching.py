@@ -14,22 +14,31 @@ import numpy as np
 from taskloom.data.ragged import ragged
 from taskloom.inference.label_sets import Asked
 from taskloom.inference.pieces import Array, Logits, Reading, Texts, alone, pieces_of
+from taskloom.inference.remembered import Remembered
 from taskloom.inference.scorers import VectorScorer
 
 
-def matched_logits(scorer: VectorScorer, texts: Texts, asked: Asked, *, reading: Reading) -> Logits:
+def matched_logits(
+    scorer: VectorScorer, texts: Texts, asked: Asked, *, reading: Reading, names: Remembered | None = None
+) -> Logits:
     """Return how near each label of each text is, a group for each piece of a text: weighted cosines as logits.
 
-    `own` is the same number, which says nothing of a label by itself. A label that is too long loses its end.
+    `own` is the same number, which says nothing of a label by itself. A label that is too long loses its end. `names`
+    keeps the vectors of labels from one call to the next.
     """
-    room = np.full(len(texts.offsets) - 1, reading.max_length - reading.tokenizer.single.specials)
+    most = reading.max_length - reading.tokenizer.single.specials
+    room = np.full(len(texts.offsets) - 1, most)
     pieces = pieces_of(texts, room, reading.long)
-    tokens, offsets = reading.tokenizer.segments(asked.said)
-    names = _vectors(scorer, tokens, offsets[:-1], np.minimum(np.diff(offsets), room.max(initial=0)), reading)
+
+    def read(said: list[str]) -> Array:
+        tokens, offsets = reading.tokenizer.segments(said)
+        return _vectors(scorer, tokens, offsets[:-1], np.minimum(np.diff(offsets), most), reading)
+
+    known = (names or Remembered()).of([(words, most) for words in asked.said], read)
     vectors = _vectors(scorer, texts.tokens, pieces.start, np.minimum(pieces.size, room[pieces.text]), reading)
     counts = asked.counts[pieces.text]
     label = asked.label[ragged(asked.offsets[pieces.text], counts)]
-    found = _products(vectors * scorer.weight, names, label, counts)
+    found = _products(vectors * scorer.weight, known, label, counts)
     return Logits(found, found, pieces.text, np.diff(texts.offsets) > room)
 
 

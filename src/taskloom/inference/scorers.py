@@ -6,11 +6,13 @@ can answer this call serves: torch here, others beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from taskloom.inference.remembered import Remembered
 
 if TYPE_CHECKING:
     from taskloom.evaluation.evaluator import Answering
@@ -54,11 +56,13 @@ class VectorScorer(Protocol):
 
 @dataclass(frozen=True)
 class Scorers:
-    """What a model can score labels with; None where it lacks the head for a way."""
+    """What a model can score labels with, None where it lacks the head for a way; `names` are vectors of label names
+    that `vectors` has read."""
 
     pairs: PairScorer | None = None
     marks: MarkScorer | None = None
     vectors: VectorScorer | None = None
+    names: Remembered = field(default_factory=Remembered)
 
 
 def torch_scorer(model: Model, head: Head, how: Answering, *, encoder: Encoder | None = None) -> PairScorer:

@@ -127,3 +127,10 @@ def replace_dropout(network: nn.Module) -> None:
         AttentionInterface.register(ATTENTION, attention)
         AttentionMaskInterface.register(ATTENTION, sdpa_mask)
         network.set_attn_implementation(ATTENTION)  # type: ignore[operator]
+
+
+def set_dropout(network: nn.Module, p: float) -> None:
+    """Give every dropout of a network, transformers' and torch's own too, the same share; its configuration stays."""
+    for module in network.modules():
+        if isinstance(getattr(module, "p", None), float | int) and "Dropout" in type(module).__name__:
+            module.p = p  # type: ignore[assignment]

@@ -10,6 +10,7 @@ import torch
 from taskloom.config import RunConfig, TrainingConfig
 from taskloom.data.store import TaskStore
 from taskloom.errors import ConfigError
+from taskloom.modeling.dropout import set_dropout
 from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.head_table import HeadTable
 from taskloom.modeling.keeping import Keeping
@@ -24,6 +25,8 @@ from taskloom.training.plan import Plan
 def build_model(config: RunConfig, plan: Plan, folder: Path, *, progress: Progress) -> Model:
     """Return the untrained model of a plan; from a taskloom model folder its heads and embeddings are taken over."""
     encoder = Encoder.open(folder, seed=config.seed, attention=config.model.attention)
+    if config.training.dropout != "own":
+        set_dropout(encoder.network, config.training.dropout)
     model = Model(
         encoder,
         head_table(plan.tasks, plan.stores, plan.keys),
