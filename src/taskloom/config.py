@@ -133,8 +133,8 @@ class TrainingConfig(_Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Part of the probability that training spreads over all labels of a row."""
     dropout: Literal["own"] | Share = "own"
-    """Share of the encoder's values that dropout sets to zero; `own` as the encoder's configuration has it. Small encoders
-    that see few rows twice learn more without: 0."""
+    """Share of the encoder's values that dropout sets to zero; `own` as the encoder's configuration has it. A small
+    encoder that sees few rows twice may learn more without: 0."""
     keep: Annotated[float, Field(ge=0)] = 0.0
     """How strongly the untouched encoder's similarities are kept: what a squared difference of cosines, between a text
     and the texts and label names of other rows, weighs beside a row's loss; 0 not at all. It needs `matching` recasts,

@@ -184,20 +184,30 @@ def test_evaluation_and_classify_agree(model: Model, store: TaskStore, how: Answ
 def test_names_are_read_once(model: Model, how: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next texts wait for new names alone and get the same scores; with little room the oldest are read again."""
     scorers, reading = torch_scorers(model, how), Reading(tokenizer=how.tokenizer, max_length=LENGTH)
-    fresh = [Classifier(torch_scorers(model, how), reading).score([text], label_sets(LABELS, 1), Question(way="matching"))
-             for text in TEXTS]  # fmt: skip
+    asked, question = label_sets(LABELS, 1), Question(way="matching")
+    fresh = [Classifier(torch_scorers(model, how), reading).score([text], asked, question) for text in TEXTS]
     read: list[int] = []
     call = type(scorers.vectors).__call__
     monkeypatch.setattr(type(scorers.vectors), "__call__", lambda *given: read.append(len(given[1])) or call(*given))  # type: ignore[func-returns-value]
     for text, wanted in zip(TEXTS, fresh, strict=True):
-        found = Classifier(scorers, reading).score([text], label_sets(LABELS, 1), Question(way="matching"))
+        found = Classifier(scorers, reading).score([text], asked, question)
         assert found.score == pytest.approx(wanted.score, abs=1e-6)
     assert sum(read) == len(LABELS) + len(TEXTS)
-    few = Remembered(most=2)
-    for said, wanted in ((["a", "b", "a"], 2), (["b"], 0), (["c"], 1), (["b"], 0), (["a"], 1), ([], 0)):
-        before = len(read)
-        vectors = few.of([(one, 8) for one in said], lambda words: read.extend([1] * len(words)) or np.ones((len(words), 3)))  # type: ignore[func-returns-value]
-        assert len(vectors) == len(said) and len(read) - before == wanted, said
+
+
+def test_few_are_remembered() -> None:
+    """The oldest vectors go first; equal words are read once."""
+    few, read = Remembered(most=2), list[str]()
+
+    def vectors(words: list[str]) -> np.ndarray:
+        read.extend(words)
+        return np.array([[ord(word), 1.0] for word in words], np.float32)
+
+    for said, wanted in (("aba", "ab"), ("b", ""), ("c", "c"), ("b", ""), ("a", "a"), ("", "")):
+        read.clear()
+        found = few.of([(word, 8) for word in said], vectors)
+        assert "".join(read) == wanted
+        assert [chr(int(vector[0])) for vector in found] == list(said)
 
 
 def test_auto_is_matching_where_it_can_answer(model: Model, how: Answering) -> None:
