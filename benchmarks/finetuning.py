@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from taskloom.inference.choosing import selection_rows
-from taskloom.inference.finetuning import Settings
-from taskloom.inference.measuring import Bench, ProbeSetting, TuneSetting
-from taskloom.inference.start import open_start
+from taskloom.adapting.choosing import selection_rows
+from taskloom.adapting.finetuning import Settings
+from taskloom.adapting.measuring import Bench, ProbeSetting, TuneSetting
+from taskloom.adapting.start import open_start
 from taskloom.recipes.select import get_task
 from taskloom.workflows.preparing import rows_of
 from taskloom.workflows.tuning import prepare_for

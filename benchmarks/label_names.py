@@ -12,10 +12,10 @@ from collections import defaultdict
 
 import numpy as np
 
+from taskloom.adapting.measuring import Bench, measured
+from taskloom.adapting.probing import fit_head, probe_predictions
+from taskloom.adapting.start import open_start
 from taskloom.data.shots import half_of, shots_of, some_of
-from taskloom.inference.measuring import Bench, measured
-from taskloom.inference.probing import fit_head, probe_predictions
-from taskloom.inference.start import open_start
 from taskloom.recipes.recasts import readable_labels
 from taskloom.recipes.select import get_task
 from taskloom.workflows.preparing import rows_of

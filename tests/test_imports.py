@@ -39,10 +39,10 @@ training.steps training.trackers training.trainer
 inference.inputs inference.results inference.prepared_rows inference.abstaining inference.export inference.graphs
 inference.tracing inference.graph_networks inference.quantizing inference.backends inference.adapters inference.folders
 inference.opening inference.parity inference.check_rows inference.label_sets inference.pieces inference.remembered
-inference.scorers
-inference.zero_shot inference.one_pass inference.matching inference.classifying inference.streaming inference.predictor
-inference.features inference.probing inference.start inference.finetuning inference.distillation inference.blind
-inference.measuring inference.choosing inference.measurements
+inference.scorers inference.zero_shot inference.one_pass inference.matching inference.classifying inference.streaming
+inference.predictor
+adapting.features adapting.probing adapting.start adapting.finetuning adapting.distillation adapting.blind
+adapting.measuring adapting.choosing adapting.measurements
 reporting.task_list reporting.licenses reporting.hub_metadata reporting.card reporting.finetuned reporting.distilled
 reporting.head_card
 reporting.answers reporting.reliability reporting.embedding_map reporting.texts reporting.transfer_results

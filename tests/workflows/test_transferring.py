@@ -11,14 +11,14 @@ import pytest
 
 from made_models import MAX_LENGTH, made_model
 from taskloom import cli
+from taskloom.adapting import measurements, measuring
+from taskloom.adapting.choosing import advantages, best_setting, best_way, reported_rows, selection_rows
+from taskloom.adapting.finetuning import Settings
+from taskloom.adapting.measuring import Bench, ProbeSetting, TuneSetting
+from taskloom.adapting.start import Start, open_start
 from taskloom.errors import ConfigError, DataError
 from taskloom.evaluation.protocol import Protocol, parse_methods, parse_shots
 from taskloom.evaluation.transfer_report import Cell, TransferReport
-from taskloom.inference import measurements, measuring
-from taskloom.inference.choosing import advantages, best_setting, best_way, reported_rows, selection_rows
-from taskloom.inference.finetuning import Settings
-from taskloom.inference.measuring import Bench, ProbeSetting, TuneSetting
-from taskloom.inference.start import Start, open_start
 from taskloom.recipes.select import get_task
 from taskloom.workflows.overlapping import touched_rows
 from taskloom.workflows.preparing import rows_of

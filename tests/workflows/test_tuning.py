@@ -12,10 +12,10 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 import taskloom
 from taskloom import cli
+from taskloom.adapting.finetuning import Settings
+from taskloom.adapting.start import open_start
 from taskloom.data.store import TaskStore
 from taskloom.errors import ConfigError
-from taskloom.inference.finetuning import Settings
-from taskloom.inference.start import open_start
 from taskloom.recipes.select import get_task
 from taskloom.workflows import tuning
 from taskloom.workflows.own_data import Columns, task_of_file

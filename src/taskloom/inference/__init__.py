@@ -1,1 +1,1 @@
-"""What people use a trained model for: exports, prediction, zero-shot classification."""
+"""What people use a trained model for: prediction, zero-shot classification, exports."""

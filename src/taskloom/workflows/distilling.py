@@ -21,13 +21,13 @@ from taskloom.recipes.recipe import Classification, Files, Splits, Task
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from taskloom.adapting.distillation import Agreement
+    from taskloom.adapting.finetuning import Settings, Tuned
+    from taskloom.adapting.start import Start
     from taskloom.data.store import TaskStore
     from taskloom.inference.classifying import Question
-    from taskloom.inference.distillation import Agreement
-    from taskloom.inference.finetuning import Settings, Tuned
     from taskloom.inference.label_sets import LabelSet
     from taskloom.inference.pieces import Long
-    from taskloom.inference.start import Start
 
     Array = NDArray[Any]
 
@@ -66,7 +66,7 @@ class Distilled:
 
 def settings_of(epochs: float | None = None) -> Settings:
     """Return how a student learns: three passes over the rows, in larger batches than a few labelled rows take."""
-    from taskloom.inference.finetuning import Settings
+    from taskloom.adapting.finetuning import Settings
 
     found = replace(Settings(), epochs=3.0, batch_size=32, most_steps=2000)
     return found if epochs is None else replace(found, epochs=epochs, least_steps=1, most_steps=100_000)
@@ -84,7 +84,7 @@ def distil(request: Request, texts: Sequence[str], *, output: Path, progress: Pr
     Raises ModelError for a folder that is not empty or a teacher that cannot classify zero-shot, DataError for a single
     label or fewer than FEWEST_TEXTS different texts.
     """
-    from taskloom.inference.distillation import canonical_rows
+    from taskloom.adapting.distillation import canonical_rows
 
     progress = progress or Progress()
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -141,8 +141,8 @@ class _Student:
     """The student in training and on its way to disk."""
 
     def __init__(self, request: Request, task: Task, rows: Any, cache: Path, progress: Progress) -> None:
+        from taskloom.adapting.start import open_start
         from taskloom.data.store import build
-        from taskloom.inference.start import open_start
 
         self.request, self.task, self.progress = request, task, progress
         self.rows = rows
@@ -158,8 +158,8 @@ class _Student:
 
     def written(self, output: Path, scores: Array, told: dict[str, Any]) -> Distilled:
         """Train, compare with the teacher's `scores` (all texts, labels), and write the folder."""
-        from taskloom.inference.distillation import agreement
-        from taskloom.inference.finetuning import answers_of
+        from taskloom.adapting.distillation import agreement
+        from taskloom.adapting.finetuning import answers_of
 
         started = time.monotonic()
         tuned = self._trained()
@@ -175,7 +175,7 @@ class _Student:
     def _trained(self) -> Tuned:
         import numpy as np
 
-        from taskloom.inference.finetuning import fine_score, fine_tune
+        from taskloom.adapting.finetuning import fine_score, fine_tune
 
         start, task, store = self.start, self.task, self.store
         every = np.arange(len(store.splits["validation"]))
@@ -188,8 +188,8 @@ class _Student:
             )  # fmt: skip
 
     def _save(self, output: Path, tuned: Tuned, told: dict[str, Any]) -> None:
+        from taskloom.adapting.finetuning import report_on
         from taskloom.evaluation.report import RunReport, summarize
-        from taskloom.inference.finetuning import report_on
         from taskloom.reporting.distilled import pages
         from taskloom.reporting.task_list import TrainedTask
         from taskloom.training.plan import library_versions

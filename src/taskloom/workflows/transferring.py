@@ -21,11 +21,11 @@ from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import select
 
 if TYPE_CHECKING:
+    from taskloom.adapting.measuring import Bench
+    from taskloom.adapting.start import Start
     from taskloom.data.store import TaskStore
     from taskloom.evaluation.protocol import Protocol
     from taskloom.evaluation.transfer_report import Cell, Cells, Choice, ModelFacts, Refused, TransferReport
-    from taskloom.inference.measuring import Bench
-    from taskloom.inference.start import Start
 
 TOUCHED = 0.05
 """Share of a task's rows that stand in a model's train rows from which the task counts as seen."""
@@ -96,9 +96,9 @@ def transfer(
 
 def _measure_model(run: Transfer, model: str, device: str, kept: list[Cell]) -> ModelFacts:
     """Choose a model's settings and measure it on every task that it has not seen."""
+    from taskloom.adapting.measurements import Measurements
+    from taskloom.adapting.start import open_start
     from taskloom.evaluation.transfer_report import ModelFacts
-    from taskloom.inference.measurements import Measurements
-    from taskloom.inference.start import open_start
 
     start = open_start(model, device=device, precision="auto", length=run.protocol.max_length)
     weights = weights_of(start.folder)
@@ -126,8 +126,8 @@ def weights_of(folder: Path) -> str:
 
 def _benches(run: Transfer, model: str, weights: str, start: Start) -> Iterator[tuple[str, Bench]]:
     """Yield the tasks that a model may be measured on, prepared; what is refused or cannot be read is noted."""
+    from taskloom.adapting.measuring import Bench
     from taskloom.evaluation.transfer_report import Refused
-    from taskloom.inference.measuring import Bench
     from taskloom.workflows.preparing import rows_of
 
     reasons = _seen(run, model, weights, start)

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from taskloom.adapting.finetuning import Settings
+    from taskloom.adapting.start import Start
     from taskloom.data.store import TaskStore
     from taskloom.evaluation.report import RunReport, TaskReport
-    from taskloom.inference.finetuning import Settings
     from taskloom.inference.predictor import Model as Predictor
-    from taskloom.inference.start import Start
     from taskloom.modeling.model import Model
 
     Places = NDArray[np.int64]
@@ -131,7 +131,7 @@ def finetune(request: Request, *, output: Path | None = None, progress: Progress
     Raises ModelError for a folder that is not empty or a model that cannot be opened, DataError for a task without
     train rows.
     """
-    from taskloom.inference.start import open_start
+    from taskloom.adapting.start import open_start
 
     progress = progress or Progress()
     check_output(output)
@@ -199,7 +199,7 @@ def _at_most(places: Places, most: int, seed: int) -> Places:
 def _one_seed(
     request: Request, start: Start, store: TaskStore, settings: Settings, seed: int, keeper: _Keeper, progress: Progress
 ) -> SeedResult:
-    from taskloom.inference.finetuning import fine_tune, report_on
+    from taskloom.adapting.finetuning import fine_tune, report_on
 
     started = time.monotonic()
     task, rows = request.task, rows_of_seed(store, request.task.id, shots=request.shots, seed=seed)
@@ -239,7 +239,7 @@ def scored_rows(store: TaskStore, rows: Rows) -> tuple[str, Places, bool]:
 
 
 def _validation_score(task: Task, store: TaskStore, rows: Rows, start: Start) -> Callable[[Model], float]:
-    from taskloom.inference.finetuning import fine_score
+    from taskloom.adapting.finetuning import fine_score
 
     return lambda model: fine_score(model, task, store, rows.validation_split, how=start.how, places=rows.validation)
 
@@ -356,7 +356,7 @@ SEED_FIELDS = (
 
 
 def _defaults() -> Settings:
-    from taskloom.inference.finetuning import Settings
+    from taskloom.adapting.finetuning import Settings
 
     return Settings()
 

@@ -16,17 +16,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from taskloom.adapting.features import Features
+from taskloom.adapting.probing import probe_predictions, softmax
+from taskloom.adapting.start import Start, said_labels
 from taskloom.data.standardize import CanonicalTask
 from taskloom.data.store import TaskStore
 from taskloom.evaluation.evaluator import softmax_by_row
 from taskloom.evaluation.predictions import Predictions
 from taskloom.inference.classifying import Classifier, Question, Way
-from taskloom.inference.features import Features
 from taskloom.inference.label_sets import TEMPLATE, label_sets
 from taskloom.inference.pieces import Reading
-from taskloom.inference.probing import probe_predictions, softmax
 from taskloom.inference.scorers import torch_scorers
-from taskloom.inference.start import Start, said_labels
 from taskloom.modeling.model import SHARPNESS
 from taskloom.recipes.recipe import Task
 

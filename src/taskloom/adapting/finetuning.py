@@ -18,6 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from taskloom.adapting.features import Features
+from taskloom.adapting.probing import LinearHead, fit_head, probe_predictions
+from taskloom.adapting.start import Start
 from taskloom.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
 from taskloom.data.store import TaskStore
 from taskloom.errors import Interrupted
@@ -26,9 +29,6 @@ from taskloom.evaluation.metrics import main_metric
 from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.report import TaskReport
 from taskloom.evaluation.scoring import compute, score
-from taskloom.inference.features import Features
-from taskloom.inference.probing import LinearHead, fit_head, probe_predictions
-from taskloom.inference.start import Start
 from taskloom.modeling.model import Model
 from taskloom.recipes.recipe import Task
 from taskloom.training.building import head_table

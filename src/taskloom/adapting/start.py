@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
+from taskloom.adapting.features import Features, features_of
+from taskloom.adapting.probing import LinearHead
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import RecastError
 from taskloom.evaluation.evaluator import Answering
-from taskloom.inference.features import Features, features_of
 from taskloom.inference.prepared_rows import SPLIT, prepare_rows
-from taskloom.inference.probing import LinearHead
 from taskloom.modeling.devices import choose_autocast, choose_device, set_threads
 from taskloom.modeling.encoder import Encoder, longest_input, resolve_encoder
 from taskloom.modeling.head_table import NLI, TWO_WAY_NLI, Head, HeadTable, row_names

@@ -10,11 +10,11 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from made_models import KINDS, MAX_LENGTH, made_model, made_store, made_task
+from taskloom.adapting.features import Features, features_of
+from taskloom.adapting.probing import ABSENT, LinearHead, fit_head, pooling_of, probe_predictions, targets
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.evaluation.evaluator import Answering, answer
-from taskloom.inference.features import Features, features_of
-from taskloom.inference.probing import ABSENT, LinearHead, fit_head, pooling_of, probe_predictions, targets
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from taskloom.adapting.features import WORDS, Features
 from taskloom.data.ragged import offsets_of
 from taskloom.data.store import TaskStore
 from taskloom.evaluation.evaluator import softmax_by_row
 from taskloom.evaluation.predictions import Predictions
-from taskloom.inference.features import WORDS, Features
 
 Array = NDArray[Any]
 MOST_WORDS = 20_000

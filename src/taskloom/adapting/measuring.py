@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from taskloom.adapting.blind import Blind
+from taskloom.adapting.features import Features
+from taskloom.adapting.finetuning import Settings, answers_of, fine_tune
+from taskloom.adapting.probing import fit_head, pooling_of, probe_predictions
+from taskloom.adapting.start import Start
 from taskloom.data.standardize import CanonicalTask
 from taskloom.data.store import TaskStore
 from taskloom.evaluation.evaluator import unseen_tag
 from taskloom.evaluation.metrics import Metrics, main_metric
 from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.scoring import compute
-from taskloom.inference.blind import Blind
-from taskloom.inference.features import Features
-from taskloom.inference.finetuning import Settings, answers_of, fine_tune
-from taskloom.inference.probing import fit_head, pooling_of, probe_predictions
-from taskloom.inference.start import Start
 from taskloom.modeling.encoder import POOLINGS
 from taskloom.recipes.recipe import Task
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from made_models import MAX_LENGTH, made_model, made_store, made_task
+from taskloom.adapting.finetuning import Settings, Tuned, fine_score, fine_tune, report_on
+from taskloom.adapting.probing import LinearHead, fit_head
+from taskloom.adapting.start import Start, open_start
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
-from taskloom.inference.finetuning import Settings, Tuned, fine_score, fine_tune, report_on
-from taskloom.inference.probing import LinearHead, fit_head
-from taskloom.inference.start import Start, open_start
 from taskloom.modeling.model import Model
 
 QUICK = Settings(learning_rate=3e-3, head_learning_rate=1e-2, least_steps=20, most_steps=20, batch_size=8)

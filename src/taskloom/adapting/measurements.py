@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskloom.evaluation.protocol import Protocol
-from taskloom.evaluation.transfer_report import Cell, Cells, Choice, Shots
-from taskloom.inference import measuring
-from taskloom.inference.choosing import (
+from taskloom.adapting import measuring
+from taskloom.adapting.choosing import (
     SELECTION_SEED,
     Rows,
     advantages,
@@ -26,7 +24,9 @@ from taskloom.inference.choosing import (
     reported_split,
     selection_rows,
 )
-from taskloom.inference.measuring import Bench, Measured
+from taskloom.adapting.measuring import Bench, Measured
+from taskloom.evaluation.protocol import Protocol
+from taskloom.evaluation.transfer_report import Cell, Cells, Choice, Shots
 from taskloom.progress import Progress
 
 Places = NDArray[np.int64]

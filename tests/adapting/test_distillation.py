@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from made_models import MAX_LENGTH, made_model
+from taskloom.adapting.distillation import agreement, canonical_rows
 from taskloom.errors import DataError, ModelError
 from taskloom.inference.classifying import Question
-from taskloom.inference.distillation import agreement, canonical_rows
 from taskloom.inference.label_sets import label_set
 from taskloom.inference.predictor import load_model
 from taskloom.recipes.recipe import Classification, Files, Splits, Task
