@@ -10,7 +10,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11 pyth
 	$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$candidate && break; done)
 JOBS ?= 2
 
-.PHONY: help install quickstart mirror-22m test lint bench docs clean
+.PHONY: help install quickstart mirror-22m mirror-22m-finetune test lint bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -34,9 +34,11 @@ mirror-22m: $(STAMP) ## train and measure the best small model that a mirror giv
 	$(BIN)/taskloom train configs/mirror-22m.toml --processes 0
 	$(BIN)/taskloom transfer runs/mirror-22m minilm --tasks held-out --shots 16,64 --seeds 5 --methods probe,zero-shot \
 		--output runs/mirror-22m/transfer
+	$(BIN)/taskloom report runs/mirror-22m --transfer runs/mirror-22m/transfer/transfer.jsonl
+
+mirror-22m-finetune: mirror-22m ## beside it, few-shot fine-tuning on the unseen tasks: as long again
 	$(BIN)/taskloom transfer runs/mirror-22m minilm --tasks held-out --shots 16 --seeds 3 --methods finetune \
 		--output runs/mirror-22m/transfer-finetune
-	$(BIN)/taskloom report runs/mirror-22m --transfer runs/mirror-22m/transfer/transfer.jsonl
 
 test: $(STAMP) ## run all tests; those on real data are skipped without a mirror
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
