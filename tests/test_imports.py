@@ -36,11 +36,11 @@ evaluation.transfer_report evaluation.transfer_table evaluation.protocol
 training.lazy_adamw training.optimizer training.checkpoint training.run_folder training.ranks training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer
-inference.inputs inference.results inference.prepared_rows inference.abstaining inference.export inference.graphs
-inference.tracing inference.graph_networks inference.quantizing inference.backends inference.adapters inference.folders
-inference.opening inference.parity inference.check_rows inference.label_sets inference.pieces inference.remembered
-inference.scorers inference.zero_shot inference.one_pass inference.matching inference.classifying inference.streaming
-inference.predictor
+inference.inputs inference.results inference.prepared_rows inference.abstaining inference.export
+inference.sentence_folder inference.graphs inference.tracing inference.graph_networks inference.quantizing
+inference.backends inference.adapters inference.folders inference.opening inference.parity inference.check_rows
+inference.label_sets inference.pieces inference.remembered inference.scorers inference.zero_shot inference.one_pass
+inference.matching inference.classifying inference.streaming inference.predictor
 adapting.features adapting.probing adapting.start adapting.finetuning adapting.distillation adapting.blind
 adapting.measuring adapting.choosing adapting.measurements
 reporting.task_list reporting.licenses reporting.hub_metadata reporting.card reporting.finetuned reporting.distilled

@@ -17,7 +17,7 @@ def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.", show_default=False)],
     head: Annotated[str | None, typer.Option(metavar="TASK", help="The task; default: the zero-shot head.")] = None,
     form: Annotated[
-        Literal["hf", "onnx", "openvino", "adapter"],
+        Literal["hf", "onnx", "openvino", "adapter", "sentence-transformers"],
         typer.Option("--format", help="hf is for transformers; an adapter needs its encoder."),
     ] = "hf",
     int8: Annotated[bool, typer.Option("--int8", help="Add a graph in int8.")] = False,
@@ -34,8 +34,9 @@ def export(
 ) -> None:
     """Write one head for use elsewhere.
 
-    As a Hugging Face folder ready to upload, as ONNX or OpenVINO graphs, or as an adapter of a few kB. What is written
-    was compared with the model; the figures go to standard error.
+    As a Hugging Face folder ready to upload, as ONNX or OpenVINO graphs, as an adapter of a few kB, or, of a model
+    with matching recasts, as a sentence encoder. What is written was compared with the model; the figures go to
+    standard error.
     """
     from taskloom.workflows import exporting
     from taskloom.workflows.exporting import Wanted

@@ -51,7 +51,7 @@ def write_head(model: Model, source: Path, out: Path, head: Head, *, with_task_e
     if head.apart:
         raise ModelError(
             f"The head of {head.task} compares the vectors of texts and names, and no class of transformers does. Use "
-            'taskloom.load_model and classify(..., way="matching"), or write it with --format adapter.'
+            'taskloom.load_model and classify(..., way="matching"), or write it with --format sentence-transformers.'
         )
     with torch.no_grad(), torch.random.fork_rng(devices=[]), quiet():
         inputs, first = _probe(model, head, source)

@@ -38,18 +38,40 @@ def head_card(head: Head, labels: Sequence[str], *, card: str, form: str, figure
     checks of the export found, a line each.
     """
     zero_shot = head.nli_names() is not None
-    lines = [*_header(head, card, form, zero_shot), "", f"# {folder}", "", _intro(head, labels, zero_shot)]
-    lines += ["", "## Use", "", *_use(head, form, zero_shot, folder), "", "## Checked", ""]
+    tags = [head.kind.replace("_", "-"), *([form] if form != "hf" else [])]
+    header = _header(card, library="transformers", pipeline=_pipeline_tag(head, zero_shot), tags=tags)
+    use = _use(head, form, zero_shot, folder)
+    return _page(header, folder, _intro(head, labels, zero_shot), use, figures)
+
+
+def sentence_card(*, card: str, figures: Sequence[str], folder: str, sharpness: float) -> str:
+    """Return the README of a sentence encoder, whose dot products are logits over `sharpness`; the others as above."""
+    header = _header(
+        card, library="sentence-transformers", pipeline="sentence-similarity",
+        tags=["sentence-transformers", "feature-extraction"],
+    )  # fmt: skip
+    intro = (
+        "A sentence encoder out of a text encoder that was trained on many tasks at once with taskloom: texts lie near "
+        "the names of their labels. Texts and names are compared by the dot product of their vectors."
+    )
+    lines = ["from sentence_transformers import SentenceTransformer", "", f'model = SentenceTransformer("{folder}")']
+    lines += ['texts, labels = ["We won the cup."], ["sports", "politics"]']
+    lines += [f"chances = ({sharpness:g} * model.similarity(model.encode(texts), model.encode(labels))).softmax(1)"]
+    return _page(header, folder, intro, ["```python", *lines, "```"], figures)
+
+
+def _page(header: Sequence[str], folder: str, intro: str, use: Sequence[str], figures: Sequence[str]) -> str:
+    lines = [*header, "", f"# {folder}", "", intro, "", "## Use", "", *use, "", "## Checked", ""]
     lines += [f"- {figure}" for figure in figures]
     lines += ["", "## License", "", "See `LICENSE`, and `tasks.md` where it stands beside it."]
     return "\n".join(lines) + "\n"
 
 
-def _header(head: Head, card: str, form: str, zero_shot: bool) -> list[str]:
+def _header(card: str, *, library: str, pipeline: str, tags: Sequence[str]) -> list[str]:
     values = {name: value for name, value in front_matter(card).items() if name in KEPT}
-    values["library_name"] = "transformers"
-    values["pipeline_tag"] = _pipeline_tag(head, zero_shot)
-    values["tags"] = ["taskloom", head.kind.replace("_", "-"), *([form] if form != "hf" else [])]
+    values["library_name"] = library
+    values["pipeline_tag"] = pipeline
+    values["tags"] = ["taskloom", *tags]
     values |= {"license": "other", "license_name": LICENSE_NAME, "license_link": "LICENSE"}
     lines = ["---"]
     for name, value in values.items():

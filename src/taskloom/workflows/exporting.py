@@ -1,4 +1,4 @@
-"""One head, ready to leave: as a Hugging Face folder, as ONNX or OpenVINO graphs, or as an adapter.
+"""One head, ready to leave: as a Hugging Face folder, as graphs, as an adapter, or as a sentence encoder.
 
 Every form is compared with the model before it appears: logits to 1e-4; int8, whose logits differ, by its decisions on
 rows that it was not made from. The folder appears whole or not at all.
@@ -24,15 +24,16 @@ from taskloom.inference.graph_networks import over_head_graph
 from taskloom.inference.graphs import FILES, FORMATS, open_graph, package
 from taskloom.inference.parity import TOLERANCE, agreement, largest_difference
 from taskloom.inference.quantizing import Recorder, quantize
+from taskloom.inference.sentence_folder import write_sentence_folder
 from taskloom.modeling.head_table import Head
-from taskloom.modeling.model import Model, new_folder, pipeline_order, read_record
+from taskloom.modeling.model import SHARPNESS, Model, new_folder, pipeline_order, read_record
 from taskloom.recipes.labels import normalize_label
 from taskloom.recipes.select import get_task
-from taskloom.reporting.head_card import head_card, license_text
+from taskloom.reporting.head_card import head_card, license_text, sentence_card
 from taskloom.workflows.models import model_folder
 from taskloom.workflows.preparing import choose, rows_of
 
-FORMS = ("hf", *FORMATS, "adapter")
+FORMS = ("hf", *FORMATS, "adapter", "sentence-transformers")
 LEAST_AGREEMENT = 0.98
 PAGES = ("tasks.md", "citations.bib")
 
@@ -58,6 +59,8 @@ class Wanted:
             raise ModelError(f"--int8 is for {' and '.join(FORMATS)}; a folder of format {self.form} has no int8.")
         if self.form == "adapter" and self.with_task_embedding:
             raise ModelError("An adapter always has the task embedding in it. Leave --with-task-embedding out.")
+        if self.form == "sentence-transformers" and self.with_task_embedding:
+            raise ModelError("Label names are compared without any task embedding. Leave --with-task-embedding out.")
 
 
 def export(folder: Path, out: Path, wanted: Wanted) -> list[str]:
@@ -72,6 +75,8 @@ def export(folder: Path, out: Path, wanted: Wanted) -> list[str]:
     if wanted.int8:
         package("onnx" if wanted.form == "onnx" else "nncf")
     model = Model.load(folder)
+    if wanted.form == "sentence-transformers":
+        return _write_sentences(model, folder, out, wanted.task)
     head = find_head(model, wanted.task)
     if wanted.form == "adapter":
         write_adapter(model, head, out, record=read_record(folder))
@@ -88,6 +93,21 @@ def export(folder: Path, out: Path, wanted: Wanted) -> list[str]:
     return told
 
 
+def _write_sentences(model: Model, folder: Path, out: Path, task: str | None) -> list[str]:
+    """Write the matching head, or that of a task, as a sentence encoder with its pages."""
+    head = model.table.matching() if task is None else find_head(model, task)
+    if head is None:
+        raise ModelError('This model has no matching head, so no sentence encoder. Train with recast = ["matching"].')
+    with new_folder(out) as temporary:
+        difference = write_sentence_folder(model, folder, temporary, head)
+        told = [f"sentence-transformers: vectors differ by at most {difference:.1e}, {TOLERANCE:g} is allowed"]
+        card = _own_card(folder)
+        page = sentence_card(card=card, figures=told, folder=out.name, sharpness=SHARPNESS)
+        (temporary / "README.md").write_text(page, encoding="utf-8")
+        _write_license(folder, temporary, card)
+    return told
+
+
 def exported_labels(head: Head) -> tuple[str, ...]:
     """Return the labels of an exported head in the order of its logits."""
     return pipeline_order(head)[0] if head.kind == "classification" else head.labels
@@ -96,10 +116,18 @@ def exported_labels(head: Head) -> tuple[str, ...]:
 def _write_pages(folder: Path, out: Path, head: Head, form: str, told: list[str], name: str) -> None:
     labels = exported_labels(head)
     write_record(out, head, labels, max_length=int(read_record(folder)["max_length"]))
-    own = folder / "README.md"
-    card = own.read_text(encoding="utf-8") if own.is_file() else ""
+    card = _own_card(folder)
     page = head_card(head, labels, card=card, form=form, figures=told, folder=name)
     (out / "README.md").write_text(page, encoding="utf-8")
+    _write_license(folder, out, card)
+
+
+def _own_card(folder: Path) -> str:
+    own = folder / "README.md"
+    return own.read_text(encoding="utf-8") if own.is_file() else ""
+
+
+def _write_license(folder: Path, out: Path, card: str) -> None:
     (out / "LICENSE").write_text(license_text(card), encoding="utf-8")
     for page in PAGES:
         if (folder / page).is_file():
