@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taskloom.data import recast as module
+from taskloom.data.kept import kept_rows
 from taskloom.data.label_options import MOST_CHOICES, MOST_OPTIONS
 from taskloom.data.recast import HYPOTHESES, canonical_rows, recast
 from taskloom.data.source import RawTask
 from taskloom.data.standardize import CanonicalTask, to_dataset_dict
-from taskloom.data.store import kept_rows
 from taskloom.errors import DataError, RecastError
 from taskloom.recipes.generators.base import NLI_LABELS
 from taskloom.recipes.recasts import recast_task

@@ -122,8 +122,10 @@ class FakeHub:
         self.calls.append((repo, name, options))
         if self.failures:
             raise self.failures.pop(0)
-        table = pa.table({"text": ["a", "b"]})
-        return {"train": SimpleNamespace(data=SimpleNamespace(table=table), features=SimpleNamespace(to_dict=dict))}
+        self.table = pa.concat_tables([pa.table({"text": ["a"]}), pa.table({"text": ["b"]})])
+        return {
+            "train": SimpleNamespace(data=SimpleNamespace(table=self.table), features=SimpleNamespace(to_dict=dict))
+        }
 
 
 def test_downloads_are_tried_again_with_growing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +136,7 @@ def test_downloads_are_tried_again_with_growing_waits(monkeypatch: pytest.Monkey
         Hub("o/n", "c", revision="abc"), ("train",), load=hub.load, sleep=hub.waits.append, reachable=lambda: True
     )
     assert splits["train"]["text"].to_pylist() == ["a", "b"]
+    assert splits["train"] is hub.table, "a copy would be in memory, and the table is mapped from disk"
     assert hub.waits == sorted(hub.waits) and len(set(hub.waits)) == 2
     assert hub.calls == [("o/n", "c", {"revision": "abc"})] * 3
 

@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
+from taskloom.data import standardize as standardizing
 from taskloom.data.columns import COMPUTE, column, row_permutation, text_column
+from taskloom.data.kept import capped, gathered
 from taskloom.data.source import RawTask
 from taskloom.data.standardize import standardize, to_dataset_dict
 from taskloom.errors import DataError, RecipeError
@@ -177,6 +181,31 @@ def test_labels_are_mapped_by_name() -> None:
         {"text": "p2", "pair": "h", "label": 0, "row": 2},
     ]
     assert found.unused["train"] == {"label_left_out": 1, "hidden_label": 1}
+
+
+@given(
+    some.lists(some.integers(0, 30), max_size=8), some.integers(1, 40), some.sampled_from(["glue/rte", "own/a", "b"])
+)
+def test_rows_in_pieces_are_the_rows_of_the_whole(sizes: list[int], most: int, task_id: str) -> None:
+    """However rows come, those are gathered that the store keeps of all, in their order."""
+    whole = pa.table({"row": np.arange(sum(sizes))})
+    pieces = [whole.slice(start, size) for start, size in zip(np.cumsum([0, *sizes]), sizes, strict=False)]
+    found = gathered([whole[:0], *pieces], task_id, most)
+    assert pa.concat_tables(found).equals(capped(whole, task_id, most))
+    assert pa.concat_tables(gathered([whole[:0], *pieces], task_id, None)).equals(whole)
+
+
+def test_only_kept_train_rows_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a cap, the train rows are those that the store would keep; all are looked at and counted, and the other
+    splits are whole."""
+    monkeypatch.setattr(standardizing, "CHUNK", 7)
+    rows = [{"t": f"text {n}" if n % 5 else "", "l": n % 2} for n in range(100)]
+    kind, splits = Classification(text="t", label="l"), Splits(train="train", test="test")
+    source = raw({"t": TEXT, "l": class_label("a", "b")}, train=rows, test=rows)
+    made, few = (standardize(task(kind, splits=splits), source, max_rows=most) for most in (None, 9))
+    assert len(made.splits["train"]) == 80 and made.unused == few.unused and made.fingerprint == few.fingerprint
+    assert few.splits["train"].equals(capped(made.splits["train"], made.task.id, 9))
+    assert few.splits["test"].equals(made.splits["test"])
 
 
 def test_two_source_names_may_be_one_of_ours() -> None:

@@ -12,7 +12,8 @@ from transformers import AutoTokenizer
 
 from made_rows import KINDS, made_canonical, made_store
 from taskloom.data import store as store_module
-from taskloom.data.store import MANIFEST, SplitStore, build, kept_rows, open_store
+from taskloom.data.kept import kept_rows
+from taskloom.data.store import MANIFEST, SplitStore, build, open_store
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import StoreError
 from taskloom.modeling.encoder import resolve_encoder

@@ -31,10 +31,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from taskloom.data.hashing import hashed, key_of
+from taskloom.data.kept import kept_rows
 from taskloom.data.label_options import choices_of, options_of
 from taskloom.data.source import RawTask
 from taskloom.data.standardize import CanonicalTask, standardize
-from taskloom.data.store import kept_rows
 from taskloom.errors import DataError
 from taskloom.recipes.generators.base import NLI_LABELS
 from taskloom.recipes.recasts import OPTION_LABELS, readable_labels
@@ -112,12 +112,12 @@ class Piece:
 
 
 def canonical_rows(task: Task, raw: RawTask, *, max_rows: int | None = None) -> CanonicalTask:
-    """Return the canonical rows of any task out of raw rows; those of a recast are turned after standardizing.
+    """Return the canonical rows of any task out of raw rows; those of a recast are turned after standardizing all.
 
     Raises what `standardize` and `recast` raise.
     """
     if task.recast is None:
-        return standardize(task, raw)
+        return standardize(task, raw, max_rows=max_rows)
     return recast(task, standardize(task.recast.of, raw), max_rows=max_rows)
 
 

@@ -142,8 +142,8 @@ def _load_dataset() -> Callable[..., Any]:
 
 
 def _tables(loaded: Mapping[str, Any], wanted: tuple[str, ...]) -> tuple[dict[str, pa.Table], dict[str, Any]]:
-    """A freshly loaded split has no indices, so that its Arrow table is in row order."""
-    splits = {name: loaded[name].data.table.combine_chunks() for name in wanted if name in loaded}
+    """A freshly loaded split has no indices, so that its Arrow table, which stays on disk, is in row order."""
+    splits = {name: loaded[name].data.table for name in wanted if name in loaded}
     features = next(iter(loaded.values())).features.to_dict()
     return splits, features
 

@@ -6,6 +6,7 @@ silence: each has one reason, reasons are counted by split, and too many of them
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from taskloom.data.canonical import LabelMap, canonical_piece, label_map
 from taskloom.data.columns import text_column
 from taskloom.data.hashing import key_of
+from taskloom.data.kept import gathered
 from taskloom.data.source import RawTask
 from taskloom.data.splits import held_mask
 from taskloom.errors import DataError, RecipeError
@@ -46,10 +48,11 @@ class CanonicalTask:
     missing_splits: tuple[str, ...] = ()
 
 
-def standardize(task: Task, raw: RawTask) -> CanonicalTask:
+def standardize(task: Task, raw: RawTask, *, max_rows: int | None = None) -> CanonicalTask:
     """Return the canonical rows of a task; raises RecipeError or DataError naming task, field and column.
 
     A declared split that the source lacks, or whose labels are all hidden, is left out and listed in `missing_splits`.
+    With `max_rows`, only those train rows are gathered that the store would keep of all; all are looked at.
     """
     _check_fields(task, raw)
     labels = label_map(task, raw)
@@ -59,7 +62,8 @@ def standardize(task: Task, raw: RawTask) -> CanonicalTask:
         if source not in raw.splits:
             continue
         chosen = _rows_of_role(task, role, raw)
-        table, unused[role] = _standardized(task, raw, source, chosen, labels)
+        most = max_rows if role == "train" else None
+        table, unused[role] = _standardized(task, raw, source, chosen, labels, most)
         _refuse_ruins(task, role, len(chosen), unused[role])
         if len(table):
             splits[role] = table
@@ -141,20 +145,23 @@ def _rows_of_role(task: Task, role: str, raw: RawTask) -> NDArray[np.int64]:
 
 
 def _standardized(
-    task: Task, raw: RawTask, source: str, chosen: NDArray[np.int64], labels: LabelMap
+    task: Task, raw: RawTask, source: str, chosen: NDArray[np.int64], labels: LabelMap, most: int | None
 ) -> tuple[pa.Table, dict[str, int]]:
     """Return rows in pieces: joining them is one more copy, and texts beyond 2 GB do not fit one array."""
-    pieces: list[pa.Table] = []
     counts: dict[str, int] = {}
     table = raw.splits[source].append_column("__row", pa.array(np.arange(len(raw.splits[source]))))
-    for start in range(0, max(1, len(chosen)), CHUNK):
-        piece = _rows(table, chosen[start : start + CHUNK])
-        piece, reasons = _filtered(piece, task.where, raw)
-        made, why = canonical_piece(task, piece, raw.schema, labels)
-        pieces.append(made)
-        for reason, count in [*reasons.items(), *why.items()]:
-            counts[reason] = counts.get(reason, 0) + count
-    return pa.concat_tables(pieces), {reason: count for reason, count in counts.items() if count}
+
+    def pieces() -> Iterator[pa.Table]:
+        for start in range(0, max(1, len(chosen)), CHUNK):
+            piece = _rows(table, chosen[start : start + CHUNK])
+            piece, reasons = _filtered(piece, task.where, raw)
+            made, why = canonical_piece(task, piece, raw.schema, labels)
+            for reason, count in [*reasons.items(), *why.items()]:
+                counts[reason] = counts.get(reason, 0) + count
+            yield made
+
+    found = pa.concat_tables(gathered(pieces(), task.id, most))
+    return found, {reason: count for reason, count in counts.items() if count}
 
 
 def _rows(table: pa.Table, chosen: NDArray[np.int64]) -> pa.Table:

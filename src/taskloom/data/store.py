@@ -26,7 +26,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from taskloom.data.arrays import MANIFEST, REMEDY, ArrayFolder, open_array, read_manifest, seal
-from taskloom.data.hashing import hashed, key_of
+from taskloom.data.kept import capped
 from taskloom.data.locks import locked
 from taskloom.data.segments import APART, answers, full_lengths, tokenized, trimmed
 from taskloom.data.standardize import CanonicalTask
@@ -209,20 +209,6 @@ def open_store(folder: Path, *, thorough: bool = False) -> TaskStore:
     names = ("id", "task", "kind", "low", "high", "unused", "truncated", "fingerprint")
     fields = {name: manifest[name] for name in names}
     return TaskStore(**fields, labels=tuple(manifest["labels"]), splits=splits, folder=folder)
-
-
-def kept_rows(task_id: str, rows: Array, most: int) -> Array:
-    """Return the places of at most `most` rows, chosen by a hash of task and row: never the first, free of seeds."""
-    if len(rows) <= most:
-        return np.arange(len(rows))
-    return np.sort(np.argsort(hashed(key_of(task_id), rows), kind="stable")[:most])
-
-
-def capped(table: pa.Table, task_id: str, most: int) -> pa.Table:
-    """Return at most `most` rows of a table, in their order, chosen as `kept_rows` says."""
-    chosen = np.zeros(len(table), dtype=bool)
-    chosen[kept_rows(task_id, table["row"].to_numpy(), most)] = True
-    return table.filter(pa.array(chosen))  # a filter goes chunk by chunk; take() would join texts beyond 2 GB
 
 
 def _build(

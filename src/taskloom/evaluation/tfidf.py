@@ -24,8 +24,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import normalize
 
 from taskloom.data.hashing import hashed, key_of
+from taskloom.data.kept import kept_rows
 from taskloom.data.ragged import offsets_of, ragged
-from taskloom.data.store import SplitStore, TaskStore, kept_rows
+from taskloom.data.store import SplitStore, TaskStore
 from taskloom.errors import DataError
 from taskloom.evaluation.baselines import most_frequent
 from taskloom.evaluation.predictions import THRESHOLD, Predictions

@@ -252,7 +252,7 @@ def _rows(task: Task, read: Read, failed: dict[str, str], *, stop: bool) -> Cano
 
 
 def _capped(rows: CanonicalTask, most: int) -> pa.Table:
-    from taskloom.data.store import capped
+    from taskloom.data.kept import capped
 
     return capped(rows.splits["train"], rows.task.id, most)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -156,7 +156,7 @@ def _without_overlap(preparation: Preparation, config: RunConfig, cache: Path, p
     from taskloom.workflows.overlapping import left_out_places
 
     found = left_out_places(
-        preparation.tasks, preparation.stores, lambda task: rows_of(task, mirror=config.data.mirror),
+        preparation.tasks, preparation.stores, partial(_compared_rows, config, _recast_bases(preparation.tasks)),
         max_rows=lambda task: _most_rows(task, config), cache=cache, progress=progress, held_out=kept_away(config),
     )  # fmt: skip
     if found:
@@ -184,10 +184,21 @@ def find_overlap(
     benchmarks = [task for task in named if task.role == "evaluation"]
     others = select(against, own=own).tasks if against else ()
     return find_overlap(
-        selection.tasks, lambda task: rows_of(task, mirror=config.data.mirror),
+        selection.tasks, partial(_compared_rows, config, _recast_bases(selection.tasks)),
         max_rows=lambda task: _most_rows(task, config), against=(*benchmarks, *others), held_out=kept_away(config),
         threshold=threshold, stop=config.data.on_error == "stop", progress=progress,
     )  # fmt: skip
+
+
+def _recast_bases(tasks: Iterable[Task]) -> frozenset[str]:
+    """Return the tasks of which recasts are made, which take other train rows of them than they do themselves."""
+    return frozenset(task.recast.of.id for task in tasks if task.recast)
+
+
+def _compared_rows(config: RunConfig, whole: frozenset[str], task: Task) -> CanonicalTask:
+    """Return the rows of a task that are compared: train rows after their cap but where recasts read others."""
+    most = None if task.id in whole else _most_rows(task, config)
+    return rows_of(task, mirror=config.data.mirror, max_rows=most)
 
 
 def _most_rows(task: Task, config: RunConfig) -> int:
@@ -212,7 +223,7 @@ def prepare_task(task: Task, config: RunConfig, tokenizer: Any, cache: Path) -> 
 def rows_of(task: Task, *, mirror: str = "", max_rows: int | None = None) -> CanonicalTask:
     """Return the canonical rows of a task, read from the mirror folder, the hub, files or a generator.
 
-    A recast makes no more train rows than `max_rows`, the very ones that the store would keep.
+    There are no more train rows than `max_rows`, the very ones that the store would keep of all.
     """
     from taskloom.data.recast import canonical_rows
     from taskloom.data.source import read
