@@ -22,7 +22,7 @@ errors executors progress toml config run_file
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.cautions
 recipes.facts recipes.labels recipes.recasts recipes.select recipes.held_out recipes.own recipes.recorded recipes.check
 recipes.known recipes.columns recipes.propose
-data.hashing data.kept data.columns data.mirror data.files data.hub data.source data.splits data.canonical
+data.hashing data.kept data.columns data.spilled data.mirror data.files data.hub data.source data.splits data.canonical
 data.standardize data.truth data.locks data.ragged data.cuts data.tokenizer data.truncation data.arrays data.segments
 data.store data.shots data.label_options data.recast data.shingles data.overlap data.mixture data.rows data.matrices
 data.batches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 
+from taskloom.data import spilled
 from taskloom.data.files import read_file, read_files
 from taskloom.data.hub import can_reach_hub
 from taskloom.data.mirror import read_mirror
@@ -205,6 +207,27 @@ def test_without_a_hub_only_the_caches_are_read(monkeypatch: pytest.MonkeyPatch)
         read_hub(Hub("o/n"), ("train",), load=load, sleep=waits.append, reachable=lambda: False)
     assert seen == [True] and waits == []
     assert constants.HF_HUB_OFFLINE is False
+
+
+def test_large_files_stay_on_disk(
+    made_mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Rows, features and order are those of files read into memory; nothing has a name in the temporary folder, and
+    the rows take no memory of the process."""
+    paths = sorted((made_mirror / "owner" / "sole" / "data").glob("*.parquet"))
+    expected = read_mirror(made_mirror / "owner" / "sole", None, wanted=("train",))
+    monkeypatch.setattr(spilled, "LARGE", 0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("spill")))
+    tables, features = read_mirror(made_mirror / "owner" / "sole", None, wanted=("train",))
+    assert tables["train"].equals(expected[0]["train"]) and features == expected[1]
+    assert not any(Path(tempfile.gettempdir()).iterdir())
+    before = pa.total_allocated_bytes()
+    kept = spilled.read_parquet(paths)
+    assert pa.total_allocated_bytes() - before < kept.nbytes
+    other = tmp_path / "other.parquet"
+    pq.write_table(pa.table({"text": ["other"]}), other)
+    mixed = spilled.read_parquet([*paths, other])
+    assert mixed["label"].to_pylist()[-1] is None and len(mixed) == len(kept) + 1
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])

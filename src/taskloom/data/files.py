@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
-import pyarrow.parquet as pq
 
 from taskloom.data.mirror import features_of
+from taskloom.data.spilled import read_parquet
 from taskloom.errors import SourceError
 from taskloom.recipes.recipe import FORMATS, Files
 
@@ -28,7 +28,7 @@ def read_files(source: Files) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     for split, paths in source.splits:
         tables = [read_file(path, source.format) for given in paths for path in _expanded(Path(given))]
         try:
-            splits[split] = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+            splits[split] = pa.concat_tables(tables, promote_options="permissive")
         except pa.ArrowInvalid as error:
             raise SourceError(f"The files of split {split!r} do not have the same columns: {error}") from error
     return splits, features_of(next(iter(splits.values())))
@@ -44,7 +44,7 @@ def read_file(path: Path, given_format: str | None = None) -> pa.Table:
         )
     try:
         if kind == "parquet":
-            return pq.read_table(path)
+            return read_parquet([path])
         return pa.json.read_json(path) if kind == "jsonl" else _delimited(path, "\t" if kind == "tsv" else ",")
     except FileNotFoundError as error:
         raise SourceError(

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from taskloom.data.spilled import read_parquet
 from taskloom.errors import SourceError, did_you_mean
 
 
@@ -134,6 +135,6 @@ def _files(folder: Path, patterns: list[str]) -> list[Path]:
 
 def _table(paths: list[Path]) -> pa.Table:
     try:
-        return pa.concat_tables([pq.read_table(path) for path in paths], promote_options="default")
+        return read_parquet(paths)
     except (pa.ArrowInvalid, OSError) as error:
         raise SourceError(f"{paths[0]} cannot be read as parquet: {error}") from error
