@@ -36,7 +36,7 @@ from taskloom.training.gradients import Computation, Totals
 from taskloom.training.health import Health
 from taskloom.training.loop import Events, fit
 from taskloom.training.optimizer import Optimizer, layers_of
-from taskloom.training.plan import make_plan
+from taskloom.training.plan import Plan, make_plan
 from taskloom.training.ranks import Ranks
 from taskloom.training.steps import StepSource
 
@@ -116,22 +116,8 @@ def fine_tune(
     rest = np.setdiff1d(np.arange(len(store.splits["train"])), places)
     plan = make_plan(config, [task], [store], {task.id: rest})
     rows, how, pooling = _head_rows(start, task, store, places, settings, max_length, features)
-    encoder = start.fresh()
-    encoder.pooling = pooling
-    model = Model(
-        encoder, head_table(plan.tasks, plan.stores, plan.keys), seed=seed, task_embedding_drop=1.0,
-        label_smoothing=settings.label_smoothing,
-    ).to(start.device)  # fmt: skip
-    if rows is not None:
-        _set_head(model, rows)
-    named = {name: value for name, value in model.named_parameters() if name.startswith("encoder.")}
-    layer_of = layers_of(named)
-    for name, parameter in named.items():
-        parameter.requires_grad = layer_of[name] >= settings.frozen
-    optimizer = Optimizer(
-        encoder=named, rows={name: value for name, value in model.row_parameters().items() if name != "task_embedding"},
-        layer_of=layer_of, settings=config.training, steps=plan.steps, sparse=[model.word_embeddings],
-    )  # fmt: skip
+    model = _model(start, plan, pooling, rows, config)
+    optimizer = _optimizer(model, config.training, steps=plan.steps, frozen=settings.frozen)
     source = StepSource(plan, model, start.tokenizer, config)
     best = _Best(model, optimizer, evaluate, patience, tell or _nothing)
     if evaluate is not None:
@@ -149,6 +135,31 @@ def fine_tune(
     optimizer.settle()
     best.finish()
     return Tuned(model.eval(), best.step, best.last, how, best.score)
+
+
+def _model(start: Start, plan: Plan, pooling: str, rows: LinearHead | None, config: RunConfig) -> Model:
+    """Return the start's untouched encoder under one head, with its rows where they are known."""
+    encoder = start.fresh()
+    encoder.pooling = pooling
+    model = Model(
+        encoder, head_table(plan.tasks, plan.stores, plan.keys), seed=config.seed, task_embedding_drop=1.0,
+        label_smoothing=config.training.label_smoothing,
+    ).to(start.device)  # fmt: skip
+    if rows is not None:
+        _set_head(model, rows)
+    return model
+
+
+def _optimizer(model: Model, settings: TrainingConfig, *, steps: int, frozen: int) -> Optimizer:
+    """Return the optimizer of all but the task embedding and the `frozen` lowest parts, which need no gradient."""
+    named = {name: value for name, value in model.named_parameters() if name.startswith("encoder.")}
+    layer_of = layers_of(named)
+    for name, parameter in named.items():
+        parameter.requires_grad = layer_of[name] >= frozen
+    return Optimizer(
+        encoder=named, rows={name: value for name, value in model.row_parameters().items() if name != "task_embedding"},
+        layer_of=layer_of, settings=settings, steps=steps, sparse=[model.word_embeddings],
+    )  # fmt: skip
 
 
 def _config(settings: Settings, *, rows: int, seed: int, max_length: int, evaluate_every: int) -> RunConfig:
