@@ -29,7 +29,7 @@ evaluate: --against --calibrate --data --head --label --out --pair --quick --spl
 report: --no-texts --texts --transfer PATH
 finetune: --data --device --epochs --kind --label --learning-rate --output --pair --seed --seeds --shots --task --text
     MODEL
-transfer: --device --json --max-length --max-rows --methods --output --seeds --seen --shots --tasks MODELS
+transfer: --device --json --max-length --max-rows --methods --output --own --seeds --seen --shots --tasks MODELS
 export: --calibrate --force --format --head --int8 --with-task-embedding OUT PATH
 classify: --backend --device --labels --long --multi-label --none-below --output --precision --template --way FILE
     MODEL

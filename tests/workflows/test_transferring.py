@@ -97,6 +97,47 @@ def test_trained_tasks_are_refused_unless_asked_for(trained: Path, tiny_bert: Pa
         transfer([str(trained)], dataclasses.replace(protocol, tasks=("builtin/agreement",)), device="cpu")
 
 
+def test_files_of_ones_own_are_measured(
+    tiny_bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tasks of a run file, under names that change with the rows: lines of other rows are not taken for theirs."""
+    monkeypatch.chdir(tmp_path)
+
+    def measured(word: str) -> set[str]:
+        rows = [
+            f"{word} {n} {'up high' if n % 2 else 'down low'},{'rising' if n % 2 else 'falling'}" for n in range(80)
+        ]
+        (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+        (tmp_path / "own.toml").write_text(
+            f'encoder = "{tiny_bert}"\n[data]\ntasks = []\n[[task]]\nid = "own/moves"\nkind = "classification"\n'
+            'files = { train = "rows.csv" }\ntext = "text"\nlabel = "label"\nvalidation_share = 0.3\n',
+            encoding="utf-8",
+        )
+        options = [
+            "--own",
+            "own.toml",
+            "--shots",
+            "2",
+            "--seeds",
+            "1",
+            "--methods",
+            "probe,zero-shot",
+            "--output",
+            "out",
+        ]
+        assert cli.main(["transfer", str(tiny_bert), *options]) == 0
+        return {str(line["task"]) for line in lines(tmp_path / "out")}
+
+    first, again, other = measured("go"), measured("go"), measured("walk")
+    assert first == again and len(first) == 1 and not first & other
+    assert all(name.startswith("own/moves@1-") for name in first | other)
+    (tmp_path / "none.toml").write_text(f'encoder = "{tiny_bert}"\n', encoding="utf-8")
+    for options, told in ((["--own", "none.toml"], "has no [[task]]"), ([], "--tasks PATTERN")):
+        capsys.readouterr()
+        assert cli.main(["transfer", str(tiny_bert), *options]) == 2
+        assert told in capsys.readouterr().err
+
+
 def test_rows_that_stand_in_trained_tasks_are_found() -> None:
     """A task that is nowhere named is looked for row by row."""
     agreement, tags = get_task("builtin/agreement"), get_task("builtin/role_tags")

@@ -77,9 +77,17 @@ def transfer(
         ),
     ],
     tasks: Annotated[
-        list[str],
-        typer.Option(metavar="PATTERN", help="Tasks to measure on, e.g. held-out; may be given several times."),
-    ],
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Tasks to measure on, e.g. held-out; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    own: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN.toml", help="A run file whose [[task]]s are measured, too.", show_default=False),
+    ] = None,
     shots: Annotated[str, typer.Option(help="Train rows a class, separated by commas, or all.")] = "16,64",
     seeds: Annotated[int, typer.Option(min=1, help="Draws of shots.")] = 5,
     methods: Annotated[str, typer.Option(help="Some of probe, finetune and zero-shot.")] = "probe,finetune,zero-shot",
@@ -103,11 +111,16 @@ def transfer(
     from taskloom.evaluation.transfer_table import report_lines
     from taskloom.workflows import transferring
 
+    if not tasks and own is None:
+        raise ConfigError("Say what to measure on: --tasks PATTERN, for example held-out, or --own RUN.toml.")
     protocol = Protocol(
-        tasks=tuple(tasks), shots=parse_shots(shots), seeds=seeds,
+        tasks=tuple(tasks or ()), shots=parse_shots(shots), seeds=seeds,
         methods=parse_methods(methods), max_rows=max_rows, max_length=max_length, seen=seen,
     )  # fmt: skip
-    report = transferring.transfer(models, protocol, output=output, device=device, progress=progress.for_stream())
+    report = transferring.transfer(
+        models, protocol, own=transferring.own_tasks(own) if own else (), output=output, device=device,
+        progress=progress.for_stream(),
+    )  # fmt: skip
     if as_json:
         print(report.model_dump_json(indent=1))
         return

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from taskloom.config import DataConfig, RunConfig
 from taskloom.errors import ConfigError, DataError, UserError
 from taskloom.progress import Progress
-from taskloom.recipes.recipe import Task
+from taskloom.recipes.recipe import Files, Task
 from taskloom.recipes.select import select
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def transfer(
     models: Sequence[str],
     protocol: Protocol,
     *,
+    own: Sequence[Task] = (),
     output: Path | None = None,
     mirror: str = "",
     device: str = "auto",
@@ -58,6 +59,7 @@ def transfer(
 ) -> TransferReport:
     """Measure models and return the report; with `output`, every measurement is kept there and not made again.
 
+    Measured are the catalog's tasks that the protocol names, and `own`, tasks of one's own files.
     `measurements.jsonl` and `selection.jsonl` grow line by line; `transfer.jsonl`, what is reported, and
     `transfer.json`, the report, are written at the end.
 
@@ -72,8 +74,8 @@ def transfer(
         output.mkdir(parents=True, exist_ok=True)
     fingerprint = protocol.fingerprint()
     run = Transfer(
-        protocol=protocol, tasks=select(protocol.tasks).tasks, progress=progress or Progress(), mirror=mirror,
-        output=output,
+        protocol=protocol, tasks=(*(select(protocol.tasks).tasks if protocol.tasks else ()), *own),
+        progress=progress or Progress(), mirror=mirror, output=output,
         cells=Cells(output and output / "measurements.jsonl", protocol=fingerprint),
         tried=Cells(output and output / "selection.jsonl", protocol=fingerprint),
     )  # fmt: skip
@@ -92,6 +94,17 @@ def transfer(
         write_cells(kept, output / "transfer.jsonl")
         report.write(output / "transfer.json")
     return report
+
+
+def own_tasks(run_file: Path) -> tuple[Task, ...]:
+    """Return the tasks of one's own that a run file describes; raises ConfigError where it has none."""
+    from taskloom.recipes.own import own_task
+    from taskloom.run_file import load_config
+
+    found = tuple(own_task(entry) for entry in load_config(run_file).task)
+    if not found:
+        raise ConfigError(f"{run_file} has no [[task]]. Describe your files there (docs/recipes.md), or give --tasks.")
+    return found
 
 
 def _measure_model(run: Transfer, model: str, device: str, kept: list[Cell]) -> ModelFacts:
@@ -149,7 +162,12 @@ def _benches(run: Transfer, model: str, weights: str, start: Start) -> Iterator[
         if "train" not in store.splits or not {"test", "validation"} & set(store.splits):
             run.skipped[task.versioned] = f"it has only {', '.join(store.splits)} rows: none to learn from or to score"
             continue
-        yield task.versioned, Bench(start, task, store, canonical)
+        yield _name(task, store), Bench(start, task, store, canonical)
+
+
+def _name(task: Task, store: TaskStore) -> str:
+    """Return what stands in the lines of a task; files of one's own may change under the same id."""
+    return f"{task.versioned}-{store.fingerprint[:8]}" if isinstance(task.source, Files) else task.versioned
 
 
 def _prepared(run: Transfer, task: Task, start: Start) -> TaskStore:
