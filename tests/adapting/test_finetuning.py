@@ -202,3 +202,11 @@ def test_a_known_head_is_taken_over_where_it_is_no_worse_than_a_probe(
     monkeypatch.setattr(Start, "matching_head", lambda *_: turned)
     monkeypatch.setattr(Start, "name_features", lambda *_: {"own": features.values["own"][:3]})
     assert tuned(start, store, "nli").head == head
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "expected"), [(32, 8, 16), (8, 8, 12), (3200, 8, 200), (320, 8, 64), (3200, 0.5, 100)]
+)
+def test_many_rows_are_all_read_once(rows: int, epochs: float, expected: int) -> None:
+    """Steps keep their bounds, but the upper one ends no training before one pass over the rows, or the part asked."""
+    assert Settings(epochs=epochs, least_steps=12, most_steps=64, batch_size=16).steps(rows) == expected

@@ -10,7 +10,9 @@ import pytest
 from taskloom.errors import ModelError
 from taskloom.evaluation.routes import find_route, own_route
 from taskloom.modeling.head_table import HeadTable
+from taskloom.recipes.expressions import Listed
 from taskloom.recipes.labels import sharing_key
+from taskloom.recipes.recasts import recast_task
 from taskloom.recipes.recipe import (
     Classification,
     Hub,
@@ -111,3 +113,16 @@ def test_no_head_is_guessed(name: str) -> None:
     )  # fmt: skip
     with pytest.raises(ModelError, match=message):
         find_route(trained, asked, labels)
+
+
+def test_choices_are_not_answered_by_a_cosine() -> None:
+    """The rows of a matching head weigh the products of two vectors; an untrained task of choices reads the plain one,
+    however many matching tasks there are, and no head where that is the only one."""
+    choices = MultipleChoice(prompt="p", choices=Listed(("a", "b")), label="l")
+    matching = [recast_task(task(name), "matching") for name in ("x", "y", "z")]
+    both = table(*((one, ()) for one in matching), (task("plain", choices), ()))
+    route = find_route(both, task("new", choices), ())
+    assert route.head.rows == both.heads[3].rows
+    assert find_route(both, recast_task(task("other"), "matching"), ()).head.rows == both.heads[0].rows
+    with pytest.raises(ModelError):
+        find_route(table(*((one, ()) for one in matching)), task("new", choices), ())

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from taskloom.errors import DataError, SourceError
-from taskloom.inference.inputs import ChoiceRow, TextRow, WordsRow, choice_row, numbered, read_rows, text_row, words_row
+from taskloom.inference.inputs import (
+    ChoiceRow,
+    TextRow,
+    WordsRow,
+    choice_row,
+    count_rows,
+    numbered,
+    read_rows,
+    text_row,
+    words_row,
+)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +120,23 @@ def test_standard_input_is_lines_or_json(content: str, expected: list[str], monk
     """A dash reads standard input, as JSON lines if the first line begins with a brace."""
     monkeypatch.setattr("sys.stdin", io.StringIO(content))
     assert [row["text"] for row in read_rows("-")] == expected
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.txt", "rows.jsonl"])
+def test_other_encodings_are_told(name: str, tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 are one message with the row before them, and the rows are not counted in advance."""
+    first, row = ('{"text": "a"}', '{"text": "%s"}') if name == "rows.jsonl" else ("text", "%s")
+    lines = [first, *(row % ("x" * 9000) for _ in range(3)), row % "caf\u00e9"]
+    (tmp_path / name).write_bytes("\n".join(lines).encode("latin-1"))
+    with pytest.raises(SourceError, match=r"after row \d.*no UTF-8"):
+        list(read_rows(tmp_path / name))
+    assert count_rows(tmp_path / name) is None
+
+
+def test_long_cells_are_read(tmp_path: Path) -> None:
+    """A cell may be longer than the 131,072 characters that Python's csv reads by default."""
+    (tmp_path / "rows.csv").write_text("text\n" + "word " * 40_000 + "\n", encoding="utf-8")
+    assert [len(row["text"]) for row in read_rows(tmp_path / "rows.csv")] == [200_000]
 
 
 def test_missing_file_and_unknown_format(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError
 from taskloom.evaluation.evaluator import Answering, answer
 from taskloom.inference.classifying import Classifier, Question
-from taskloom.inference.label_sets import ask, label_sets
+from taskloom.inference.label_sets import label_sets
 from taskloom.inference.pieces import Reading
 from taskloom.inference.remembered import Remembered
 from taskloom.inference.scorers import Scorers, torch_scorers
@@ -213,13 +213,12 @@ def test_few_are_remembered() -> None:
 def test_auto_is_matching_where_it_can_answer(model: Model, how: Answering) -> None:
     """Not under a template of one's own nor for labels by themselves, which take what else the model has."""
     classifier = Classifier(torch_scorers(model, how), Reading(tokenizer=how.tokenizer, max_length=LENGTH))
-    asked = ask(label_sets(LABELS, len(TEXTS)))
-    assert classifier.ways(Question(), asked) == classifier.ways(Question(way="all"), asked) == ("matching",)
+    assert classifier.ways(Question()) == classifier.ways(Question(way="all")) == ("matching",)
     for more in ({"multi_label": True}, {"none_below": 0.5}, {"templates": ("It is {}.",)}):
-        assert classifier.ways(Question(**more), asked) == ("pairs",)  # type: ignore[arg-type]
+        assert classifier.ways(Question(**more)) == ("pairs",)  # type: ignore[arg-type]
         if "templates" not in more:
             with pytest.raises(ModelError, match="no entailment head"):
-                classifier.ways(Question(way="all", **more), asked)  # type: ignore[arg-type]
+                classifier.ways(Question(way="all", **more))  # type: ignore[arg-type]
 
 
 def test_what_matching_cannot_say_is_refused(model: Model, how: Answering) -> None:

@@ -48,7 +48,8 @@ FOLDS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a task is learned. An epoch is one pass over the training rows; steps are kept between the two bounds.
+    """How a task is learned. An epoch is one pass over the training rows; steps are kept between the two bounds, but
+    for one pass over all rows, which many rows always get.
 
     `head` says where the head starts: auto is a head of the model with the same labels where it does no worse on the
     very rows than a probe (on rows left out of it), else the probe, with `penalty` and, where `names` is set and label
@@ -74,7 +75,8 @@ class Settings:
 
     def steps(self, rows: int) -> int:
         """Return the optimizer steps for so many training rows."""
-        return min(max(math.ceil(rows * self.epochs / self.batch_size), self.least_steps), self.most_steps)
+        several = min(max(math.ceil(rows * self.epochs / self.batch_size), self.least_steps), self.most_steps)
+        return max(several, math.ceil(min(self.epochs, 1.0) * rows / self.batch_size))
 
 
 @dataclass(frozen=True)

@@ -120,15 +120,14 @@ class Start:
 
     def _matching(self, store: TaskStore, task_id: str) -> Head | None:
         mine = set(map(normalize_label, store.labels))
-        own = [
-            head for head in self.table.heads
-            if head.id == task_id and head.kind == store.kind and set(map(normalize_label, head.labels)) == mine
-        ]  # fmt: skip
-        alike = [
+        fitting = [
             head for head in self.table.heads
             if head.kind == store.kind and set(map(normalize_label, head.labels)) == mine
-            and (store.kind == "multiple_choice" or (store.labels and not is_generic(store.labels)))
+            and not head.apart  # its weights are those of a cosine's dimensions
         ]  # fmt: skip
+        own = [head for head in fitting if head.id == task_id]
+        shared = store.kind == "multiple_choice" or (store.labels and not is_generic(store.labels))
+        alike = fitting if shared else []
         three_way = self.table.zero_shot() if mine == set(TWO_WAY_NLI) and store.kind == "classification" else None
         return next(iter([*own, *alike, *([three_way] if three_way else [])]), None)
 

@@ -79,7 +79,8 @@ def find_route(table: HeadTable, task: Task, labels: tuple[str, ...]) -> Route:
         if head is not None:
             return Route(head, place, labels=labels)
     if kind == "multiple_choice":
-        return _first(table, [head for head in table.heads if head.kind == kind], "choices", labels, task)
+        alike = [head for head in table.heads if head.kind == kind and head.apart == task.apart]
+        return _first(table, alike, "choices", labels, task)
     shared = _sharing(table, task, labels)
     if shared:
         return _first(table, shared, "same labels", labels, task)

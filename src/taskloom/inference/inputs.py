@@ -17,6 +17,8 @@ from typing import IO, Any
 from taskloom.errors import DataError, SourceError, did_you_mean
 
 FORMATS = ("lines", "csv", "jsonl")
+LONGEST_CELL = 2**27
+"""Characters of a csv cell; Python's own limit of 131,072 is less than a long document."""
 ENDINGS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 COLUMNS = {
     "classification": ("text", "pair"),
@@ -106,14 +108,32 @@ def read_rows(source: str | Path, *, format: str | None = None) -> Iterator[dict
     if format is not None and format not in FORMATS:
         raise DataError(f"Format {format!r} is not one of {', '.join(FORMATS)}.{did_you_mean(format, FORMATS)}")
     if str(source) == "-":
-        yield from _parsed(sys.stdin, format, "standard input", ",")
+        yield from readable(_parsed(sys.stdin, format, "standard input", ","), "standard input")
         return
     path = Path(source)
     if not path.is_file():
         raise SourceError(f"There is no file {path}. Give a file of lines, csv or JSON lines, or - for standard input.")
     with path.open(encoding="utf-8-sig", newline="") as stream:
         separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        yield from _parsed(stream, format or ENDINGS.get(path.suffix.lower(), "lines"), str(path), separator)
+        kind = format or ENDINGS.get(path.suffix.lower(), "lines")
+        yield from readable(_parsed(stream, kind, str(path), separator), str(path))
+
+
+def readable(rows: Iterable[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
+    """Yield rows that are read on the way; raises SourceError where the bytes are no UTF-8 or no csv."""
+    count = 0
+    try:
+        for row in rows:
+            count += 1
+            yield row
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start : error.start + 1]
+        raise SourceError(
+            f"{name}, after row {count}: the byte {byte!r} is no UTF-8. Write the file anew in UTF-8, for example with "
+            "iconv."
+        ) from error
+    except csv.Error as error:
+        raise SourceError(f"{name}, after row {count}: not csv ({error}). Give JSON lines instead.") from error
 
 
 def text_of(row: Mapping[str, Any], number: int) -> str:
@@ -125,11 +145,17 @@ def text_of(row: Mapping[str, Any], number: int) -> str:
 
 
 def count_rows(source: str | Path, *, format: str | None = None) -> int | None:
-    """Return how many rows a file has, without taking them apart; None for standard input."""
+    """Return how many rows a file has, without taking them apart; None for standard input and what cannot be read."""
     path = Path(source)
     if str(source) == "-" or not path.is_file():
         return None
-    kind = format or ENDINGS.get(path.suffix.lower(), "lines")
+    try:
+        return _count(path, format or ENDINGS.get(path.suffix.lower(), "lines"))
+    except (UnicodeDecodeError, csv.Error):
+        return None  # whoever reads the rows says where it is wrong
+
+
+def _count(path: Path, kind: str) -> int:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         if kind == "csv":
             separator = "\t" if path.suffix.lower() == ".tsv" else ","
@@ -168,6 +194,7 @@ def _json_row(line: str, name: str, number: int) -> dict[str, Any]:
 
 
 def _csv_rows(stream: IO[str], name: str, separator: str) -> Iterator[dict[str, Any]]:
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
     reader = csv.DictReader(stream, delimiter=separator, restkey="(more)")
     known = {column for columns in COLUMNS.values() for column in columns}
     if not known & set(reader.fieldnames or ()):

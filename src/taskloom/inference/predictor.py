@@ -189,11 +189,10 @@ class Model:
         entry a text. With `multi_label` each label is judged by itself. Several templates are averaged. The way
         "pairs" gives the numbers of the Hugging Face zero-shot pipeline on the same folder, "one-pass" reads all labels
         in one sequence, "matching" compares vectors of texts and labels, "all" averages those that the model has, and
-        "auto" is matching where it was trained and one label is asked for without a template of yours, else pairs for
-        few labels and one pass for many. A text longer than the
-        model reads is cut, or with long="windows" read in pieces whose scores are averaged. With `none_below`, answers
-        have "label", which is None where "fits", the best label's probability by itself, is below it. With
-        `backend` the encoder runs elsewhere, as `on` says.
+        "auto" is matching where it was trained and one label is asked for without a template of yours, else pairs,
+        else one pass. A text longer than the model reads is cut, or with long="windows" read in pieces whose scores
+        are averaged. With `none_below`, answers have "label", which is None where "fits", the best label's
+        probability by itself, is below it. With `backend` the encoder runs elsewhere, as `on` says.
         Raises ModelError without the head for the way, DataError for no labels or a template without a gap.
         """
         given = [texts] if isinstance(texts, str) else list(texts)

@@ -10,7 +10,7 @@ from taskloom.data.label_options import MOST_OPTIONS
 from taskloom.errors import UserError
 from taskloom.inference.classifying import Question
 from taskloom.inference.inputs import ROW_OF
-from taskloom.inference.label_sets import TEMPLATE, ask, label_set, templates
+from taskloom.inference.label_sets import TEMPLATE, label_set, templates
 from taskloom.inference.predictor import Model
 from taskloom.serving.bodies import ClassifyBody, HuggingFaceBody
 from taskloom.serving.settings import Settings
@@ -25,7 +25,7 @@ def asked(model: Model, body: ClassifyBody | HuggingFaceBody) -> tuple[list[str]
         question = Question(
             way=own.way, templates=templates(own.template), multi_label=own.multi_label, none_below=own.none_below
         )
-        ways = model.classifier().ways(question, ask([labels]))
+        ways = model.classifier().ways(question)
     except UserError as error:
         raise HTTPException(422, str(error)) from error
     forwards = {"pairs": len(labels.names), "one-pass": -(-len(labels.names) // MOST_OPTIONS), "matching": 1}

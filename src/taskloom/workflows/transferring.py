@@ -23,6 +23,7 @@ from taskloom.recipes.select import select
 if TYPE_CHECKING:
     from taskloom.adapting.measuring import Bench
     from taskloom.adapting.start import Start
+    from taskloom.data.standardize import CanonicalTask
     from taskloom.data.store import TaskStore
     from taskloom.evaluation.protocol import Protocol
     from taskloom.evaluation.transfer_report import Cell, Cells, Choice, ModelFacts, Refused, TransferReport
@@ -162,12 +163,15 @@ def _benches(run: Transfer, model: str, weights: str, start: Start) -> Iterator[
         if "train" not in store.splits or not {"test", "validation"} & set(store.splits):
             run.skipped[task.versioned] = f"it has only {', '.join(store.splits)} rows: none to learn from or to score"
             continue
-        yield _name(task, store), Bench(start, task, store, canonical)
+        yield _name(task, canonical), Bench(start, task, store, canonical)
 
 
-def _name(task: Task, store: TaskStore) -> str:
-    """Return what stands in the lines of a task; files of one's own may change under the same id."""
-    return f"{task.versioned}-{store.fingerprint[:8]}" if isinstance(task.source, Files) else task.versioned
+def _name(task: Task, canonical: CanonicalTask) -> str:
+    """Return what stands in the lines of a task, whatever the model; one's own files may change under the same id."""
+    if not isinstance(task.source, Files):
+        return task.versioned
+    rows = hashlib.sha256(f"{task.fingerprint()} {canonical.fingerprint}".encode()).hexdigest()
+    return f"{task.versioned}-{rows[:8]}"
 
 
 def _prepared(run: Transfer, task: Task, start: Start) -> TaskStore:

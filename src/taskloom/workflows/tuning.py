@@ -41,6 +41,8 @@ EVALUATIONS, PATIENCE = 8, 3
 """How often a training is evaluated, and how many evaluations without a better score end it."""
 MOST_STEPS = 100_000
 """Stands for no limit where the user says how many epochs."""
+MOST_ROWS = 10**9
+"""Train rows are not capped: who fine-tunes on a file means all of it."""
 RAW_LENGTH = 256
 """Tokens that an encoder reads which is no model of ours, whose folder says so itself."""
 
@@ -154,7 +156,7 @@ def prepare_for(task: Task, start: Start, *, mirror: str = "") -> TaskStore:
     from taskloom.data.store import cache_folder
     from taskloom.workflows.preparing import prepare_task
 
-    config = RunConfig(data=DataConfig(max_length=start.max_length, mirror=mirror))
+    config = RunConfig(data=DataConfig(max_length=start.max_length, mirror=mirror, max_rows=MOST_ROWS))
     store = prepare_task(task, config, start.tokenizer, cache_folder())
     if not len(store.splits.get("train", ())):
         raise DataError(
