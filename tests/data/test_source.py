@@ -151,6 +151,27 @@ def test_plain_files_of_a_repository_are_named() -> None:
     assert hub.calls == [("o/n", None, {"revision": None, "data_files": dict(files)})]
 
 
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), pa.lib.ArrowCapacityError("too much"), Exception("splits do not fit")]
+)
+def test_a_broken_data_set_is_one_error(error: Exception) -> None:
+    """Whatever the library raises, the others go on; what is not on the hub is not waited for."""
+    hub = FakeHub([error])
+    with pytest.raises(SourceError, match=rf"o/n.*{type(error).__name__}"):
+        read_hub(Hub("o/n"), ("train",), load=hub.load, sleep=hub.waits.append, reachable=lambda: True)
+    missing = FakeHub([FileNotFoundError("Dataset 'o/n' doesn't exist")])
+    with pytest.raises(SourceError, match="is not on the hub"):
+        read_hub(Hub("o/n"), ("train",), load=missing.load, sleep=missing.waits.append, reachable=lambda: True)
+    assert not hub.waits and not missing.waits
+
+
+def test_a_header_that_is_no_yaml_is_told(tmp_path: Path) -> None:
+    """A mirror's README may be anything; the message names the file."""
+    (tmp_path / "README.md").write_text("---\nconfigs: [\n---\n", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"README\.md is no YAML"):
+        read_mirror(tmp_path, None, wanted=("train",))
+
+
 def test_downloads_end_after_some_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hub that stays away is one clear error, and an unknown data set is not asked for twice."""
     monkeypatch.delenv("HF_HUB_OFFLINE")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from transformers import AutoTokenizer
 
 from made_rows import KINDS, made_canonical, made_store
 from taskloom.data import store as store_module
+from taskloom.data.arrays import open_array
 from taskloom.data.kept import kept_rows
 from taskloom.data.store import MANIFEST, SplitStore, build, open_store
 from taskloom.data.tokenizer import Tokenizer
@@ -39,6 +41,22 @@ def test_store_is_reused_and_damage_is_found(tiny_bert: Path, tmp_path: Path) ->
     tokens.write_bytes(tokens.read_bytes()[:-10])
     with pytest.raises(StoreError, match="cache --clear"):
         open_store(store.folder)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
+def test_open_arrays_hold_no_file(tiny_bert: Path, tmp_path: Path) -> None:
+    """Arrays stay mapped when their files are closed: hundreds of tasks would pass the limit of open files."""
+    store, _, _ = made_store("token_classification", tiny_bert, tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    split = store.splits["train"]
+    names = ("rows", "tokens", "offsets", "first_segment", "lengths", "labels", "word_offsets", "word_starts")
+    arrays = {name: getattr(split, name) for name in names}
+    assert len(os.listdir("/proc/self/fd")) == before
+    for name, array in arrays.items():
+        assert np.array_equal(array, np.load(store.folder / "train" / f"{name}.npy")) and not array.flags.writeable
+    (store.folder / "train" / "rows.npy").write_bytes((store.folder / "train" / "rows.npy").read_bytes()[:-8])
+    with pytest.raises(ValueError, match="cut off"):
+        open_array(store.folder / "train" / "rows.npy")
 
 
 def test_a_store_without_manifest_does_not_exist(tiny_bert: Path, tmp_path: Path) -> None:

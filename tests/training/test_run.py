@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from taskloom.errors import CheckpointError, DataError, Interrupted, ModelError, TrainingFailed
+from taskloom.errors import CheckpointError, ConfigError, DataError, Interrupted, ModelError, TrainingFailed
 from taskloom.modeling.encoder import Encoder
 from taskloom.progress import Progress
 from taskloom.run_file import load_config
@@ -347,6 +347,12 @@ def test_dropout_of_the_runs_own(run_file: Path) -> None:
     )
     assert _checkpoint(own) == _checkpoint(same) != _checkpoint(none)
     assert json.loads((none.model / "config.json").read_text())["hidden_dropout_prob"] > 0
+
+
+def test_rows_longer_than_the_encoder_reads_are_refused(run_file: Path) -> None:
+    """Before anything is prepared: a long row would stop a run after hours."""
+    with pytest.raises(ConfigError, match=r"data.max_length = 131 is more than .* reads: 130 tokens"):
+        train(load_config(run_file, ["data.max_length=131"]))
 
 
 def _checkpoint(run: Run) -> bytes:

@@ -50,7 +50,7 @@ def read_file(path: Path, given_format: str | None = None) -> pa.Table:
         raise SourceError(
             f"There is no file {path}. Check `files` of the task; paths are relative to the run file."
         ) from error
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SourceError(
             f"{path} cannot be read as {kind}: {error}. Allowed are {', '.join(FORMATS)}, encoded in UTF-8."
         ) from error

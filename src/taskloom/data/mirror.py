@@ -89,7 +89,10 @@ def _configs(folder: Path) -> dict[str, dict[str, list[str]]]:
 
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-    header = yaml.safe_load(text.split("---", 2)[1]) if text.startswith("---") else None
+    try:
+        header = yaml.safe_load(text.split("---", 2)[1]) if text.startswith("---") else None
+    except yaml.YAMLError as error:
+        raise SourceError(f"The header of {readme} is no YAML, so its configurations are unknown: {error}") from error
     configs = (header or {}).get("configs") or []
     if not configs:
         return {"default": _by_name(folder)}
@@ -136,5 +139,5 @@ def _files(folder: Path, patterns: list[str]) -> list[Path]:
 def _table(paths: list[Path]) -> pa.Table:
     try:
         return read_parquet(paths)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{paths[0]} cannot be read as parquet: {error}") from error

