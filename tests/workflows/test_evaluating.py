@@ -258,7 +258,10 @@ def test_calibrated_answers_and_abstaining(run: Path, capsys: pytest.CaptureFixt
     """Temperatures go into heads.json; only answers that may be withheld use them, and no answer changes."""
     texts = [f"the {word}" for word in WORDS]
     before = load_model(run).predict("own/moods", texts)
+    assert "are not calibrated" in (run / "README.md").read_text(encoding="utf-8")
     found = evaluating.evaluate(run, calibrate=True)
+    for card in (run / "README.md", run / "model" / "README.md"):
+        assert "has the temperatures fitted afterwards" in card.read_text(encoding="utf-8")
     assert {task for one in found.calibration.values() for task in one.tasks} == {"own/moods@1", "builtin/label_nli@1"}
     model = load_model(run)
     assert model.predict("own/moods", texts) == before

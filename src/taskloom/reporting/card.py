@@ -29,25 +29,28 @@ def model_card(
     max_length: int,
     left_out_rows: Mapping[str, int] | None = None,
     held_out: Sequence[str] = (),
+    before: Sequence[str] = (),
+    folder: str = "",
 ) -> str:
     """Return the model card in Markdown with a YAML header.
 
     `zero_shot` is the task whose head `classify` uses (id@version), or None; `max_length` counts tokens of an input.
     `left_out_rows` are the train rows by task that were left out since they stand in evaluated rows; None: not looked.
-    `held_out` are tasks that were kept out of training with all that overlaps with them.
+    `held_out` are tasks that were kept out of training with all that overlaps with them; `before` are tasks that the
+    model it started from was trained on. `folder` is the model's, where it is not that of the run.
     """
     parts = [
-        header(trained, report, zero_shot),
+        header(trained, report, zero_shot, before=before),
         f"# {report.run}",
         _intro(trained, report),
         "## Scores",
         _scores(report),
         "## Use",
-        _use(trained, report, zero_shot),
+        _use(trained, folder or f"runs/{report.run}/model", zero_shot),
         "## Training",
         _training(report),
         "## Training data and licenses",
-        _licenses(trained),
+        _licenses(trained, before),
         "## Overlap of training and evaluation",
         _overlap(left_out_rows, held_out),
         "## Limits",
@@ -81,8 +84,8 @@ def _scores(report: RunReport) -> str:
     return f"{told}\n\n{markdown(report.tasks)}" if few else f"{told} The table is in `tasks.md`."
 
 
-def _use(trained: Sequence[TrainedTask], report: RunReport, zero_shot: str | None) -> str:
-    lines = ["import taskloom", "", f'model = taskloom.load_model("runs/{report.run}/model")']
+def _use(trained: Sequence[TrainedTask], folder: str, zero_shot: str | None) -> str:
+    lines = ["import taskloom", "", f'model = taskloom.load_model("{folder}")']
     lines += [_predict_line(trained[0])] if trained else []
     if not zero_shot:
         return _code(lines)
@@ -91,7 +94,7 @@ def _use(trained: Sequence[TrainedTask], report: RunReport, zero_shot: str | Non
     pipeline = [
         "from transformers import pipeline",
         "",
-        f'classifier = pipeline("zero-shot-classification", "runs/{report.run}/model")',
+        f'classifier = pipeline("zero-shot-classification", "{folder}")',
         f"classifier{call}",
     ]
     return f"{_code(lines)}\n\nWithout taskloom, zero-shot (the head of {zero_shot}):\n\n{_code(pipeline)}"
@@ -126,14 +129,16 @@ def _training(report: RunReport) -> str:
     return "\n".join(f"- {line}" for line in told if line)
 
 
-def _rule(trained: Sequence[TrainedTask]) -> str:
+def _rule(trained: Sequence[TrainedTask], before: Sequence[str]) -> str:
     """Say which license the header names and why."""
-    found = license_of(trained)
+    found = license_of(trained, before)
     if found.header != OTHER:
         return f"The header names the strictest license of the data, `{found.header}`: it has every condition of all."
     stated = f"the strictest license that is stated is `{found.stated}`" if found.stated else "no one license has all"
     unknown = (
-        f"{found.unknown} of {len(trained)} tasks state no license, or terms of their own; " if found.unknown else ""
+        f"{found.unknown} of {len(trained) + len(before)} tasks state no license, or terms of their own; "
+        if found.unknown
+        else ""
     )
     return f"The header says `other`: {unknown}{stated}."
 
@@ -178,14 +183,19 @@ def _citation(trained: Sequence[TrainedTask]) -> str:
     return f"{told}\n\n```bibtex\n{entries}\n```" if entries and len(keys) <= NAMED else told
 
 
-def _licenses(trained: Sequence[TrainedTask]) -> str:
+def _licenses(trained: Sequence[TrainedTask], before: Sequence[str]) -> str:
     uses = Counter(one.task.license_use for one in trained)
     counted = ", ".join(f"{count} {use}" for use, count in sorted(uses.items()))
     told = [
-        _rule(trained),
+        _rule(trained, before),
         f"Use of the tasks' data by license: {counted or 'no tasks'}. The model's weights come from all of them; "
         "whether and how the model may be used is for its publisher to decide, per task, from `tasks.md`.",
     ]
+    if before:
+        told.append(
+            f"The model that this one started from was trained on {len(before)} further tasks, whose licenses are "
+            f"counted in the header as well: {_named(sorted(before))}."
+        )
     for use in ("non-commercial", "unspecified"):
         names = sorted(one.task.id for one in trained if one.task.license_use == use)
         if names:

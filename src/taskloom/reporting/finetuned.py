@@ -5,7 +5,7 @@ Everything in that section is in results.json too, under `training`, from which 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taskloom.evaluation.across import mean_interval
@@ -17,10 +17,20 @@ from taskloom.reporting.task_list import TrainedTask, citations, task_list
 SEED_COLUMNS = ("seed", "train rows", "validation rows", "validation", "step", "head", "scored on", "score", "")
 
 
-def pages(trained: TrainedTask, report: RunReport, *, max_length: int) -> dict[str, str]:
-    """Return the files of a fine-tuned model's folder by name."""
-    card = model_card([trained], report, zero_shot=None, max_length=max_length)
-    card = card.replace(f"runs/{report.run}/model", f"runs/{report.run}")  # a model folder, not a run with one in it
+def pages(
+    trained: TrainedTask,
+    report: RunReport,
+    *,
+    max_length: int,
+    folder: str,
+    zero_shot: str | None = None,
+    before: Sequence[str] = (),
+) -> dict[str, str]:
+    """Return the files of a fine-tuned model's folder by name; `before` are the tasks of the model it started from."""
+    card = model_card(
+        [trained], report, zero_shot=zero_shot, max_length=max_length, folder=folder,
+        before=[task for task in before if task != trained.task.id],
+    )  # fmt: skip
     return {
         "README.md": f"{card}\n{origin_section(report.training)}",
         "tasks.md": task_list([trained], report),

@@ -7,13 +7,15 @@ huggingface_hub's ModelCard. Only tasks from the Hub have an entry in `model-ind
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
 
+from taskloom.errors import UnknownTaskError
 from taskloom.evaluation.report import RunReport, TaskReport, representative
 from taskloom.recipes.recipe import Builtin, Hub, Task
+from taskloom.recipes.select import get_task
 from taskloom.reporting.licenses import OTHER, Strictest, strictest
 from taskloom.reporting.task_list import TrainedTask
 
@@ -25,6 +27,8 @@ PIPELINES = {
     "token_classification": "token-classification",
 }
 """The Hub's task of each kind; a score or a choice is a text classification of one kind or another."""
+PACKAGED = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+"""Encoders that come in a package, by the Hub's id of the same weights."""
 METRICS = {
     "accuracy": "accuracy", "macro_f1": "f1", "micro_f1": "f1", "span_f1": "f1", "matthews": "matthews_correlation",
     "pearson": "pearsonr", "spearman": "spearmanr", "span_precision": "precision", "span_recall": "recall",
@@ -32,17 +36,19 @@ METRICS = {
 """Our metrics under the Hub's identifiers; one that has none keeps its name."""
 
 
-def header(trained: Sequence[TrainedTask], report: RunReport, zero_shot: str | None) -> str:
-    """Return the header between its dashes."""
+def header(
+    trained: Sequence[TrainedTask], report: RunReport, zero_shot: str | None, *, before: Sequence[str] = ()
+) -> str:
+    """Return the header between its dashes; `before` are tasks that the model it started from was trained on."""
     kinds = sorted({one.task.kind.name.replace("_", "-") for one in trained})
     values: dict[str, Any] = {
         "language": sorted({one.task.language for one in trained}),
-        **_license(trained),
+        **_license(trained, before),
         "library_name": "transformers",
         "pipeline_tag": "zero-shot-classification" if zero_shot else _commonest_pipeline(trained),
         "tags": ["taskloom", "multi-task", *kinds],
         "datasets": sorted({one.task.source.repo for one in trained if isinstance(one.task.source, Hub)}),
-        **({"base_model": report.encoder} if is_hub_id(report.encoder) else {}),
+        **({"base_model": base} if (base := base_model(report.encoder)) else {}),
         "metrics": sorted({METRICS.get(one.main, one.main) for _, _, one in _scored(trained, report)}),
         "model-index": model_index(trained, report),
     }
@@ -52,16 +58,28 @@ def header(trained: Sequence[TrainedTask], report: RunReport, zero_shot: str | N
     return f"---\n{dumped}---"
 
 
-def _license(trained: Sequence[TrainedTask]) -> dict[str, str]:
-    found = license_of(trained)
+def _license(trained: Sequence[TrainedTask], before: Sequence[str]) -> dict[str, str]:
+    found = license_of(trained, before)
     more = {"license_name": "see-tasks-md", "license_link": "tasks.md"} if found.header == OTHER else {}
     return {"license": found.header, **more}
 
 
-def license_of(trained: Sequence[TrainedTask]) -> Strictest:
-    """Return the strictest license of the data; built-in rows are taskloom's own and ask for nothing."""
-    outside = [one.task for one in trained if not isinstance(one.task.source, Builtin)]
-    return strictest((task.license, task.license_use) for task in outside)
+def license_of(trained: Sequence[TrainedTask], before: Sequence[str] = ()) -> Strictest:
+    """Return the strictest license of the data; built-in rows are taskloom's own and ask for nothing.
+
+    `before` are ids of tasks that the start of the model was trained on. One that is not in the catalog counts as a
+    task without a stated license.
+    """
+    recipes = [one.task for one in trained] + [_recipe(task) for task in before]
+    outside = [task for task in recipes if task is None or not isinstance(task.source, Builtin)]
+    return strictest((task.license, task.license_use) if task else (None, "unspecified") for task in outside)
+
+
+def _recipe(task_id: str) -> Task | None:
+    try:
+        return get_task(task_id)
+    except UnknownTaskError:
+        return None  # of somebody's own files
 
 
 def _commonest_pipeline(trained: Sequence[TrainedTask]) -> str:
@@ -69,12 +87,16 @@ def _commonest_pipeline(trained: Sequence[TrainedTask]) -> str:
     return max(sorted(set(names)), key=names.count, default="text-classification")
 
 
+def base_model(encoder: str) -> str:
+    """Return the Hub's id of an encoder, "" for a folder, which has none."""
+    return PACKAGED.get(encoder, encoder if is_hub_id(encoder) else "")
+
+
 def is_hub_id(encoder: str) -> bool:
-    """Tell an id of the Hub from a folder: two names, none of them a place on a disk."""
+    """Tell an id of the Hub from a folder: two names, none of them a place on a disk, and nothing that is there."""
     parts = encoder.split("/")
-    return (
-        len(parts) == 2 and all(parts) and parts[0] not in (".", "..", "runs") and not PurePath(encoder).is_absolute()
-    )
+    named = len(parts) == 2 and all(parts) and parts[0] not in (".", "..", "runs")
+    return named and not PurePath(encoder).is_absolute() and not Path(encoder).exists()
 
 
 def model_index(trained: Sequence[TrainedTask], report: RunReport) -> list[dict[str, Any]]:

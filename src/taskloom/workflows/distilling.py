@@ -211,7 +211,10 @@ class _Student:
         tuned.model.save(
             output, tokenizer_folder=start.folder, max_length=start.max_length, encoder_name=request.model,
             training=start.lineage.after([self.task], ()).to_json(),
-            files=pages(TrainedTask(self.task, self.store.labels, rows), report, max_length=start.max_length),
+            files=pages(
+                TrainedTask(self.task, self.store.labels, rows), report, max_length=start.max_length,
+                folder=str(output), before=list(start.lineage.trained),
+            ),
         )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import matches, select
 from taskloom.workflows.own_rows import SPLIT, OwnRows, task_of_rows
 from taskloom.workflows.preparing import choose, prepare
-from taskloom.workflows.subject import Subject, locate, open_subject
+from taskloom.workflows.subject import Place, Subject, locate, open_subject
 
 if TYPE_CHECKING:
     from taskloom.data.store import TaskStore
@@ -74,8 +74,23 @@ def evaluate(
         calibration = _calibrate(subject, engine, jobs, progress) if calibrate else {}
         found = _as_report(subject, engine, jobs, reports, skipped, calibration)
         same = before is not None and before.model in ("", found.model)
-        (merged(before, found) if before is not None and same else found).write(results)
+        whole = merged(before, found) if before is not None and same else found
+        whole.write(results)
+        if place.is_run and place.results == place.run:
+            _renew_cards(place, subject, whole, progress)
     return found
+
+
+def _renew_cards(place: Place, subject: Subject, report: RunReport, progress: Progress) -> None:
+    """Let the card and the list of tasks say what is known now; a run whose recipes are gone keeps its old ones."""
+    from taskloom.workflows.publishing import planned_tasks, write_cards
+
+    try:
+        trained = planned_tasks(place.run, choose(subject.config).tasks)
+    except DataError as error:
+        progress.say(f"The model card stays as it was: {error}")
+        return
+    write_cards(place.run, report, trained, subject.config)
 
 
 def _check_writable(folder: Path) -> None:

@@ -27,26 +27,70 @@ def trained_tasks(plan: Plan) -> list[TrainedTask]:
     return [TrainedTask(task, store.labels, plan.rows(at)) for at, (task, store) in enumerate(pairs)]
 
 
-def pages_of(plan: Plan, report: RunReport, config: RunConfig, zero_shot: str | None) -> dict[str, str]:
-    """Return the pages that go with the run and with its model: file name -> text."""
+def pages_of(
+    plan: Plan, report: RunReport, config: RunConfig, zero_shot: str | None, *, before: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the pages that go with the run and with its model: file name -> text.
+
+    `before` are the tasks of the model that the run started from.
+    """
+    left_out = {task: len(places) for task, places in plan.left_out.items()}
+    return _pages(trained_tasks(plan), report, config, zero_shot, left_out=left_out, before=before)
+
+
+def write_cards(folder: Path, report: RunReport, trained: Sequence[TrainedTask], config: RunConfig) -> None:
+    """Write the card and the list of tasks of a finished run anew, in its folder and in that of its model, which may
+    leave without it: scores and calibration may have come after training."""
+    from taskloom.modeling.head_table import HeadTable
+    from taskloom.modeling.lineage import lineage_of
+    from taskloom.modeling.model import read_record
+    from taskloom.recipes.held_out import base_of
+
+    model = folder / "model"
+    head = HeadTable.from_json(read_record(model)["tasks"]).zero_shot()
+    own = {base_of(one.task).id for one in trained}
+    before = [task for task in lineage_of(model).trained if task not in own]
+    kept = folder / "left_out.json"
+    left_out = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    counts = {task: len(places) for task, places in left_out.items()}
+    pages = _pages(trained, report, config, head.task if head else None, left_out=counts, before=before)
+    for name, page in pages.items():
+        for place in (folder, model):
+            _replace(place / name, page)
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".tmp-{path.name}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _pages(
+    trained: Sequence[TrainedTask],
+    report: RunReport,
+    config: RunConfig,
+    zero_shot: str | None,
+    *,
+    left_out: Mapping[str, int],
+    before: Sequence[str],
+) -> dict[str, str]:
     from taskloom.recipes.held_out import held_out_tasks
     from taskloom.reporting.card import model_card
     from taskloom.reporting.task_list import citations, task_list
 
-    trained = trained_tasks(plan)
-    left_out = {task: len(places) for task, places in plan.left_out.items()} if config.data.drop_overlap else None
     card = model_card(
         trained,
         report,
         zero_shot=zero_shot,
         max_length=config.data.max_length,
-        left_out_rows=left_out,
+        left_out_rows=left_out if config.data.drop_overlap else None,
         held_out=[task.id for task in held_out_tasks(config.data.held_out)],
+        before=before,
     )
     return {
         "README.md": card,
         "tasks.md": task_list(trained, report, left_out=report.not_trained),
-        "citations.bib": citations(plan.tasks),
+        "citations.bib": citations([one.task for one in trained]),
     }
 
 
@@ -69,9 +113,7 @@ def write_report(
 
     cache = cache_folder(config.data.cache) if texts else None
     path = folder / REPORT
-    temporary = path.with_name(f".tmp-{REPORT}")
-    temporary.write_text(page(gather(folder, report, trained, cache=cache, transfer=transfer)), encoding="utf-8")
-    temporary.replace(path)
+    _replace(path, page(gather(folder, report, trained, cache=cache, transfer=transfer)))
     return path
 
 

@@ -85,7 +85,10 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         not_trained=preparation.left_out(),
     )
     head = trainer.model.table.zero_shot()
-    pages = pages_of(plan, report, config, head.task if head else None)
+    lineage = lineage_of(resolve_encoder(config.encoder))
+    own = {task.id for task in plan.tasks}
+    before = [task for task in lineage.trained if task not in own]
+    pages = pages_of(plan, report, config, head.task if head else None, before=before)
     if not run.writes:
         return report
     trainer.model.save(
@@ -94,7 +97,7 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
         max_length=config.data.max_length,
         encoder_name=config.encoder,
         files=pages,  # the model may leave without its run
-        training=lineage_of(resolve_encoder(config.encoder)).after(plan.tasks, kept_away(config)).to_json(),
+        training=lineage.after(plan.tasks, kept_away(config)).to_json(),
     )
     for name, page in pages.items():
         run.write(name, page)
@@ -105,20 +108,22 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
 
 
 def report(path: Path, *, texts: bool = True, transfer: Path | None = None) -> Path:
-    """Write report.html of a finished run anew, with transfer results (default: its transfer.jsonl), return its path.
+    """Write card, tasks.md and report.html of a finished run anew, the latter with transfer results (default: its
+    transfer.jsonl), and return the report's path.
 
     Raises ModelError for anything but a run folder, DataError for results or recipes that are not there.
     """
     from taskloom.evaluation.report import read_report
     from taskloom.run_file import load_config
-    from taskloom.workflows.publishing import planned_tasks, write_report
+    from taskloom.workflows.publishing import planned_tasks, write_cards, write_report
 
     folder = _run_folder(path)
     if not (folder / "results.json").is_file():
         raise ModelError(f"{folder} has no results yet. Type the command that trains it again: a run goes on.")
     config = load_config(folder / "config.toml")
-    trained = planned_tasks(folder, choose(config).tasks)
-    return write_report(folder, read_report(folder / "results.json"), trained, config, texts=texts, transfer=transfer)
+    trained, results = planned_tasks(folder, choose(config).tasks), read_report(folder / "results.json")
+    write_cards(folder, results, trained, config)
+    return write_report(folder, results, trained, config, texts=texts, transfer=transfer)
 
 
 def _run_folder(path: Path) -> Path:

@@ -303,14 +303,16 @@ class _Keeper:
         from taskloom.reporting.finetuned import pages
         from taskloom.reporting.task_list import TrainedTask
 
-        start, request = self.start, self.request
-        self.model().save(
+        start, request, model = self.start, self.request, self.model()
+        head = model.table.zero_shot()
+        model.save(
             self.output, tokenizer_folder=start.folder, max_length=start.max_length, encoder_name=request.model,
             training=start.lineage.after([request.task], ()).to_json(),
             files=pages(
                 TrainedTask(request.task, self.store.labels, {split: len(rows) for split, rows in
                                                               self.store.splits.items()}),
-                self.report(results), max_length=start.max_length,
+                self.report(results), max_length=start.max_length, folder=str(self.output),
+                zero_shot=head.task if head else None, before=list(start.lineage.trained),
             ),
         )  # fmt: skip
         return self.output
