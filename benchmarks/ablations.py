@@ -5,18 +5,21 @@ TASKLOOM_MIRROR=DIR python benchmarks/ablations.py --folder DIR [--arms base "ke
 Every arm trains for the same number of tokens (by default about six minutes of two cores), with a schedule of its own
 that ends there, and is measured on the collection `held-out` by what needs no fine-tuning: a linear probe from 16 shots
 and label names alone. The raw encoder is measured by the same protocol. What has a line in FOLDER/arms.jsonl is not
-made again, and a killed arm goes on where it was; the table is of all lines.
+made again, and a killed arm goes on where it was; the table is of all lines of the configuration as it is now, with the
+mean difference to the arm "base" over the same tasks and seeds and its 95 % interval over tasks.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ import numpy as np
 
 CONFIG = Path(__file__).parent.parent / "configs" / "mirror-22m.toml"
 TOKENS = 1_500_000
+METHODS = ("probe", "zero-shot/matching", "zero-shot/pairs", "zero-shot/similarity")
+"""What the table shows of what is measured."""
 FEW = ("glue/mnli", "go_emotions/simplified", "clinc_oos/small", "sst5", "commonsense_qa")
 """The first of the nested sets of 1, 5, 15 and 40 tasks; the others are drawn from all by seed."""
 ARMS: dict[str, list[str]] = {
@@ -35,17 +40,19 @@ ARMS: dict[str, list[str]] = {
     "one task a step": [],
     "loss scaling log_labels": ["model.loss_scaling=log_labels"],
     "loss scaling uncertainty": ["model.loss_scaling=uncertainty"],
-    "1 task": [],
+    "1 task": ["training.keep=0"],  # entailment is recast into nothing, so nothing is compared
     "5 tasks": [],
     "15 tasks": [],
     "40 tasks": [],
     "without label-nli": ['data.recast=["matching"]'],
-    "without matching": ['data.recast=["label-nli"]', "training.keep=0"],
+    "without matching": ['data.recast=["label-nli"]', "training.keep=0"],  # beside "nothing kept", not beside "base"
     "with one-pass": ['data.recast=["label-nli","one-pass","matching"]'],
     "no recasts": ["data.recast=[]", "training.keep=0"],
     "rate 3e-5": ["training.learning_rate=3e-5"],
     "rate 3e-4": ["training.learning_rate=3e-4", "training.head_learning_rate=3e-3"],
-    "no dropout": ["training.dropout=0"],
+    "dropout of the encoder": ["training.dropout=own"],
+    "label smoothing 0.1": ["training.label_smoothing=0.1"],
+    "class weights": ["training.class_weights=balanced"],
     "nothing kept": ["training.keep=0"],
     "keep 10": ["training.keep=10"],
     "keep 50": ["training.keep=50"],
@@ -54,6 +61,7 @@ ARMS: dict[str, list[str]] = {
 }
 
 
+@lru_cache
 def tasks_of(arm: str, seed: int) -> list[str]:
     """Return the overrides of an arm of few tasks: the first of FEW, then others by seed, each with its recasts."""
     from taskloom.recipes.held_out import held_out_tasks, is_held_out
@@ -158,13 +166,23 @@ def train(arm: str, seed: int, folder: Path, tokens: int) -> None:
             run.write("told.json", json.dumps(told))
 
 
+class ArmFailed(Exception):
+    """An arm that could not be trained; the others are."""
+
+
+def recipe(arm: str, seed: int) -> str:
+    """Return a fingerprint of what an arm trains, so that lines of another configuration are not taken for it."""
+    described = load(arm, seed, tasks_of(arm, seed)).model_dump_json(exclude={"output", "name"})
+    return hashlib.sha256(described.encode()).hexdigest()[:12]
+
+
 def trained(arm: str, seed: int, given: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     """Train an arm with several processes and return its model folder and what is to be told of it."""
     from taskloom.workflows.launching import launch
 
     command = [__file__, "--folder", given.folder, "--arms", arm, "--seeds", seed, "--tokens", given.tokens]
     if code := launch([*map(str, command)], given.processes):
-        raise SystemExit(code)
+        raise ArmFailed(f"{arm}, seed {seed}: exit code {code}")
     folder = given.folder / load(arm, seed, []).name
     return folder / "model", json.loads((folder / "told.json").read_text(encoding="utf-8"))
 
@@ -203,17 +221,24 @@ def main() -> None:
     path = given.folder / "arms.jsonl"
     for seed in given.seeds:
         for arm in given.arms:
-            raw = arm == "raw encoder"
-            made = {(one["arm"], one["seed"], one["tokens"]) for one in lines(path)}
-            if (arm, seed, given.tokens) in made or (raw and seed != given.seeds[0]):
-                continue  # the raw encoder has no seed
-            model, told = (Path("minilm"), {}) if raw else trained(arm, seed, given)
-            found = measure(str(model), given.folder / f"transfer-{arm.replace(' ', '-')}-{seed}")
-            line = {"arm": arm, "seed": seed, "tokens": given.tokens, **told, **found}
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-            print(*table(path), sep="\n", flush=True)
+            try:
+                make(arm, seed, given, path)
+            except ArmFailed as error:
+                print(f"not made: {error}", flush=True)
     print(*table(path), sep="\n")
+
+
+def make(arm: str, seed: int, given: argparse.Namespace, path: Path) -> None:
+    """Train and measure an arm unless its line is there; the raw encoder has one seed and nothing to train."""
+    raw = arm == "raw encoder"
+    key = {"arm": arm, "seed": seed, "tokens": given.tokens, "recipe": "" if raw else recipe(arm, seed)}
+    if any(key.items() <= one.items() for one in lines(path)) or (raw and seed != given.seeds[0]):
+        return
+    model, told = (Path("minilm"), {}) if raw else trained(arm, seed, given)
+    found = measure(str(model), given.folder / f"transfer-{arm.replace(' ', '-')}-{seed}")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(key | told | found) + "\n")
+    print(*table(path), sep="\n", flush=True)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -222,15 +247,38 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def table(path: Path) -> Iterator[str]:
-    """Yield a line for each arm: means over seeds of the means over tasks, and of each way without a label."""
-    made = lines(path)
-    methods = sorted({method for line in made for method in line["means"]})
-    yield "| arm | seeds | steps | " + " | ".join(methods) + " |"
+    """Yield a line for each arm: means over seeds of the means over tasks, and the difference to "base"."""
+    made = [one for one in lines(path) if one["arm"] in ARMS]
+    made = [one for one in made if one["arm"] == "raw encoder" or one["recipe"] == recipe(one["arm"], one["seed"])]
+    methods = [one for one in METHODS if any(one in line["means"] for line in made)]
+    yield "| arm | seeds | steps | " + " | ".join(f"{name} | to base" for name in methods) + " |"
+    yield "|---" * (3 + 2 * len(methods)) + "|"
+    base = {line["seed"]: line for line in made if line["arm"] == "base"}
     for arm in dict.fromkeys(line["arm"] for line in made):
         mine = [line for line in made if line["arm"] == arm]
-        cells = [[line["means"][method] for line in mine if method in line["means"]] for method in methods]
-        shown = [" ".join(f"{value:.3f}" for value in cell) if cell else "" for cell in cells]
-        yield f"| {arm} | {len(mine)} | {mine[0].get('steps', '')} | " + " | ".join(shown) + " |"
+        cells = [cell for method in methods for cell in (_mean(mine, method), _beside(mine, base, method))]
+        yield f"| {arm} | {len(mine)} | {mine[0].get('steps', '')} | " + " | ".join(cells) + " |"
+
+
+def _mean(mine: list[dict[str, Any]], method: str) -> str:
+    found = [line["means"][method] for line in mine if method in line["means"]]
+    return f"{statistics.fmean(found):.3f}" if found else ""
+
+
+def _beside(mine: list[dict[str, Any]], base: dict[int, dict[str, Any]], method: str) -> str:
+    """Return the mean difference to the base arm and its interval over the tasks of both; seeds are averaged."""
+    from taskloom.evaluation.across import mean_interval
+
+    moved: dict[str, list[float]] = defaultdict(list)
+    for line in mine:
+        other = base.get(line["seed"]) if line["arm"] != "base" else None
+        for task, score in line["scores"].get(method, {}).items() if other else ():
+            if other and task in other["scores"].get(method, {}):
+                moved[task].append(score - other["scores"][method][task])
+    if len(moved) < 2:
+        return ""
+    mean, low, high = mean_interval([statistics.fmean(values) for values in moved.values()])
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 if __name__ == "__main__":
