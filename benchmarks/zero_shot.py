@@ -7,7 +7,8 @@ other ones each repeat, so that nothing can be remembered; labels are its class 
 over repeats, and the ratios are of these medians. `--peer-texts` shortens the pipeline's part: its rate does not depend
 on how many texts it gets. Besides wall time there is the time of the process on its processors, which neighbors on a
 shared machine hardly move; with OMP_NUM_THREADS=1 the two are the same on an idle one. Decisions are compared with
-those of fp32 on texts whose two best labels differ by more than MARGIN. `--ways` measures texts a second of every way
+those of fp32 on texts whose two best labels differ by more than MARGIN. `--int8 FOLDER` takes part with what `taskloom
+export MODEL FOLDER --format openvino --int8` (or onnx) wrote. `--ways` measures texts a second of every way
 that the model has, at several numbers of labels, instead.
 """
 
@@ -19,6 +20,8 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +58,7 @@ def timed(answer: Callable[[], Any]) -> tuple[tuple[float, float], Any]:
 
 
 def beside_the_pipeline(given: argparse.Namespace) -> dict[str, Any]:
-    """Return rates of both, and how often bf16 decides as fp32 does."""
+    """Return rates of both, and how often bf16 and int8 decide as fp32 does."""
     import torch
     from transformers import pipeline
 
@@ -63,19 +66,21 @@ def beside_the_pipeline(given: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
     labels = names("banking77", given.labels)
-    half, full = (load_model(given.model, device="cpu", precision=precision) for precision in ("bf16", "fp32"))
+    ours = {name: load_model(given.model, device="cpu", precision=name) for name in ("fp32", "bf16")}
+    if given.int8:
+        ours["int8"] = load_model(given.int8, precision="int8")
+    full = ours["fp32"]
     peer = pipeline("zero-shot-classification", str(full.folder), device="cpu")
     warm = ["How do I top up my card?", "It is lost."]
     ways: dict[str, Callable[[list[str]], Any]] = {
         "pipeline": lambda texts: peer(texts[: given.peer_texts], labels),
         "pipeline, batches of 32": lambda texts: peer(texts[: given.peer_texts], labels, batch_size=32),
-        "fp32": lambda texts: full.classify(texts, labels, way="pairs"),
-        "bf16": lambda texts: half.classify(texts, labels, way="pairs"),
+        **{name: partial(_pairs, model, labels) for name, model in ours.items()},
     }
     for answer in ways.values():
         answer(warm)
     rates: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    same = clear = every = 0
+    agreed = {name: Agreement() for name in ours if name != "fp32"}
     widest = 0.0
     for texts in banking(given.texts, given.repeats):
         found = {}
@@ -84,24 +89,47 @@ def beside_the_pipeline(given: argparse.Namespace) -> dict[str, Any]:
             seconds, found[name] = timed(lambda answer=answer, texts=texts: answer(texts))
             rates[name].append((count * len(labels) / seconds[0], count * len(labels) / seconds[1]))
         widest = max(widest, *(_difference(*pair) for pair in zip(found["pipeline"], found["fp32"], strict=False)))
-        for one, other in zip(found["fp32"], found["bf16"], strict=True):
-            every += 1
-            if one["scores"][0] - one["scores"][1] > MARGIN:
-                clear += 1
-                same += one["labels"][0] == other["labels"][0]
+        for name, count in agreed.items():
+            count.add(found["fp32"], found[name])
     return {
         "texts": given.texts, "labels": len(labels), "repeats": given.repeats, "threads": torch.get_num_threads(),
         "pairs_per_second": _told(rates, 0), "pairs_per_processor_second": _told(rates, 1),
         "largest_difference_to_pipeline": round(widest, 6),
-        "same_decision": round(same / clear, 4) if clear else None, "clear_texts": clear, "all_texts": every,
+        "decisions_as_fp32": {name: one.told() for name, one in agreed.items()},
     }  # fmt: skip
+
+
+@dataclass
+class Agreement:
+    """How many texts have clear answers in fp32, and on how many of those the decision is the same."""
+
+    every: int = 0
+    clear: int = 0
+    same: int = 0
+
+    def add(self, sure: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
+        """Count the answers of both to the same texts."""
+        for one, other in zip(sure, others, strict=True):
+            is_clear = one["scores"][0] - one["scores"][1] > MARGIN
+            self.every += 1
+            self.clear += is_clear
+            self.same += is_clear and one["labels"][0] == other["labels"][0]
+
+    def told(self) -> dict[str, Any]:
+        """Return the share of clear texts with the same decision, and the counts."""
+        share = round(self.same / self.clear, 4) if self.clear else None
+        return {"share": share, "clear_texts": self.clear, "all_texts": self.every}
+
+
+def _pairs(model: Any, labels: list[str], texts: list[str]) -> Any:
+    return model.classify(texts, labels, way="pairs")
 
 
 def _told(rates: dict[str, list[tuple[float, float]]], clock: int) -> dict[str, Any]:
     medians = {name: statistics.median(one[clock] for one in several) for name, several in rates.items()}
     ratios = {
         f"{ours} to {peer}": medians[ours] / medians[peer]
-        for ours in ("fp32", "bf16") for peer in ("pipeline", "pipeline, batches of 32")
+        for ours in medians if not ours.startswith("pipeline") for peer in ("pipeline", "pipeline, batches of 32")
     }  # fmt: skip
     return {name: round(value, 2) for name, value in (medians | ratios).items()}
 
@@ -151,6 +179,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer-texts", type=int, default=100)
     parser.add_argument("--pairs", type=int, default=4000, help="most pairs of a repeat with --ways")
+    parser.add_argument("--int8", type=Path, help="the folder of an export with an int8 graph")
     parser.add_argument("--ways", action="store_true")
     given = parser.parse_args()
     for line in ways(given) if given.ways else [beside_the_pipeline(given)]:
