@@ -197,8 +197,7 @@ class OutputConfig(_Section):
     folder: str = "runs"
     """The run folder is `folder/name`."""
     track: Trackers = ()
-    """Trackers to send the log to as well: `trackio`, `wandb`. TensorBoard events are in the run folder anyway, where
-    tensorboard is installed."""
+    """Trackers to send the log to as well: `trackio`, `wandb`. TensorBoard events are in the run folder anyway."""
 
 
 class RunConfig(_Section):

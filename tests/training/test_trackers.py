@@ -22,7 +22,6 @@ def test_numbers_are_named_by_where_they_stand() -> None:
 
 def test_tensorboard_holds_what_was_logged(tmp_path: Path) -> None:
     """A reader finds each value under its name and step; a run that goes on drops what came after its step."""
-    pytest.importorskip("tensorboard", reason="the extra `track` is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     for first, last, factor in ((1, 5, 1.0), (4, 6, 10.0)):
