@@ -24,8 +24,8 @@ recipes.facts recipes.labels recipes.recasts recipes.select recipes.held_out rec
 recipes.known recipes.columns recipes.propose
 data.hashing data.kept data.columns data.spilled data.mirror data.files data.hub data.source data.splits data.canonical
 data.standardize data.truth data.locks data.ragged data.cuts data.tokenizer data.truncation data.arrays data.segments
-data.store data.shots data.label_options data.recast data.shingles data.overlap data.mixture data.rows data.matrices
-data.batches
+data.store data.known_stores data.shots data.label_options data.recast data.shingles data.overlap data.mixture
+data.rows data.matrices data.batches
 modeling.devices modeling.rows modeling.dropout modeling.comparing modeling.token_layout modeling.bert modeling.packing
 modeling.disentangled modeling.deberta modeling.kernels modeling.encoder modeling.scoring modeling.head_table
 modeling.heads modeling.keeping modeling.model modeling.warm_start modeling.lineage

@@ -150,8 +150,8 @@ class TrainingConfig(_Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """`auto` is cuda, else mps, else cpu."""
     compile: bool = False
-    """Compile the encoder's layers with torch.compile: faster steps after a minute or two of compiling. On CPUs it
-    needs a C++ compiler."""
+    """Compile the encoder's layers with torch.compile. On CPUs it needs a C++ compiler, pads micro-batches, and bought
+    nothing where it was measured (docs/log.md); on GPUs it was not measured."""
     pool_steps: Count = 1
     """Steps whose rows are sorted by length together and dealt out again, to pad less. Above 1 it changes which rows
     share a step: short ones with short ones."""

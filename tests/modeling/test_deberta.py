@@ -83,6 +83,14 @@ def gradients(model: nn.Module, loss: Tensor) -> dict[str, Tensor]:
     return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
+def differing(expected: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
+    """Return the parameters whose gradients differ by more than 1e-4 of their largest value. Where that is below a
+    hundredth of the largest of all, as for biases whose gradients cancel out, it is measured by the latter."""
+    most = max(float(one.abs().max()) for one in expected.values())
+    allowed = {name: 1e-4 * max(float(one.abs().max()), most / 100) for name, one in expected.items()}
+    return [name for name, one in expected.items() if float((one - found[name]).abs().max()) > allowed[name]]
+
+
 BASE = {
     "num_attention_heads": 4, "hidden_size": 32, "num_hidden_layers": 2, "position_buckets": 8,
     "max_relative_positions": -1, "pos_att_type": ["p2c", "c2p"], "relative_attention": True, "share_att_key": True,
@@ -98,7 +106,7 @@ BASE = {
 def test_outputs_and_gradients_are_transformers_own(
     values: dict[str, Any], length: int, padded: bool, sequences: int
 ) -> None:
-    """Outputs to 1e-5 and gradients to 1e-4 of the largest in fp32, for any config, length and padding."""
+    """Outputs to 1e-5 and gradients to 1e-4 in fp32, for any config, length and padding."""
     reference = network(values)
     ours = fast(reference)
     ids, mask = inputs(sequences, length, padded)
@@ -114,9 +122,7 @@ def test_outputs_and_gradients_are_transformers_own(
     theirs = gradients(reference, (expected * weights).sum())
     mine = gradients(ours, (found * weights).sum())
     assert theirs.keys() == mine.keys()
-    most = max(float(one.abs().max()) for one in theirs.values())
-    for name, one in theirs.items():
-        assert (one - mine[name]).abs().max() <= 1e-4 * most, name
+    assert not differing(theirs, mine)
 
 
 @settings(deadline=None, max_examples=15, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -141,9 +147,11 @@ def test_bf16_is_as_near_to_fp32_as_transformers_own(values: dict[str, Any], len
     assert reached[ours] <= 1.5 * reached[reference]
 
 
+@pytest.mark.parametrize("length", [70, 300])
 @pytest.mark.parametrize("padded", [False, True])
-def test_a_layer_of_real_size_is_transformers_own(padded: bool) -> None:
-    """At the width, heads, buckets and shared keys of deberta-v3-base, with its weights' scale, at length 70."""
+def test_a_layer_of_real_size_is_transformers_own(padded: bool, length: int) -> None:
+    """At the width, heads, buckets and shared keys of deberta-v3-base, with its weights' scale: where all distances
+    have a bucket of their own, and where far ones share one."""
     config = {
         "num_attention_heads": 12, "hidden_size": 768, "num_hidden_layers": 1, "position_buckets": 256,
         "max_relative_positions": -1, "pos_att_type": ["p2c", "c2p"], "relative_attention": True,
@@ -152,12 +160,10 @@ def test_a_layer_of_real_size_is_transformers_own(padded: bool) -> None:
     torch.manual_seed(0)
     reference = DebertaV2Model(DebertaV2Config(vocab_size=VOCABULARY, type_vocab_size=0, **config)).eval()
     ours = fast(reference)
-    ids, mask = inputs(3, 70, padded)
+    ids, mask = inputs(3, length, padded)
     expected, found = hidden(reference, ids, mask), hidden(ours, ids, mask)
     assert (expected - found).abs().max() <= 1e-5
-    theirs, mine = gradients(reference, expected.square().mean()), gradients(ours, found.square().mean())
-    most = max(float(one.abs().max()) for one in theirs.values())
-    assert all((one - mine[name]).abs().max() <= 1e-4 * most for name, one in theirs.items())
+    assert not differing(gradients(reference, expected.square().mean()), gradients(ours, found.square().mean()))
 
 
 def test_padding_may_stand_anywhere_but_first() -> None:

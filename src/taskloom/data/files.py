@@ -34,6 +34,12 @@ def read_files(source: Files) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     return splits, features_of(next(iter(splits.values())))
 
 
+def files_of_source(source: Files) -> tuple[Path, ...]:
+    """Return the files that are read for a source, in order; those that are not there are left out."""
+    named = (path for _, paths in source.splits for given in paths for path in _expanded(Path(given)))
+    return tuple(path for path in named if path.is_file())
+
+
 def read_file(path: Path, given_format: str | None = None) -> pa.Table:
     """Return the rows of one file; raises SourceError for a missing, unreadable or unknown one."""
     kind = given_format or ENDINGS.get(path.suffix.lower())

@@ -219,13 +219,23 @@ def _most_rows(task: Task, config: RunConfig) -> int:
 
 
 def prepare_task(task: Task, config: RunConfig, tokenizer: Any, cache: Path) -> TaskStore:
-    """Return the store of one task, built if need be; errors name the task."""
+    """Return the store of one task, built if need be; errors name the task.
+
+    Rows are read only where no store is known that was built from the same files.
+    """
+    from taskloom.data.known_stores import files_behind, key_of_files, known_store, remember
     from taskloom.data.store import build
 
+    max_rows, max_length = _most_rows(task, config), config.data.max_length
     try:
-        max_rows = _most_rows(task, config)
-        canonical = rows_of(task, mirror=config.data.mirror, max_rows=max_rows)
-        return build(canonical, tokenizer, cache=cache, max_length=config.data.max_length, max_rows=max_rows)
+        files = files_behind(task, Path(config.data.mirror) if config.data.mirror else None)
+        key = key_of_files(task, files, tokenizer.fingerprint, max_length, max_rows)
+        store = known_store(cache, key)
+        if store is None:
+            canonical = rows_of(task, mirror=config.data.mirror, max_rows=max_rows)
+            store = build(canonical, tokenizer, cache=cache, max_length=max_length, max_rows=max_rows)
+            remember(cache, key, store)
+        return store
     except UserError:
         raise
     except Exception as error:
@@ -258,6 +268,6 @@ def cache(*, clear: bool = False, setting: str = "") -> str:
     if clear:
         for store in stores:
             shutil.rmtree(store)
-        for made in ("overlap", "graphs"):
+        for made in ("overlap", "graphs", "sources"):
             shutil.rmtree(folder / made, ignore_errors=True)
     return f"{folder}: {len(stores)} prepared tasks, {size / 1e6:.1f} MB{', removed' if clear else ''}"
