@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from taskloom.errors import CheckpointError
+from taskloom.training import checkpoint
 from taskloom.training.checkpoint import (
     MANIFEST,
     load_checkpoint,
@@ -56,10 +59,65 @@ def test_any_damage_falls_back_to_the_one_before(tmp_path: Path, name: str, dama
     assert len(warnings) == 1 and "step-000002" in warnings[0]
 
 
-def test_nothing_left_is_none(tmp_path: Path) -> None:
-    """Without a valid checkpoint there is none, and an empty folder is not one."""
-    (tmp_path / "step-000009").mkdir()
+def test_nothing_saved_is_none(tmp_path: Path) -> None:
+    """Where nothing was ever saved there is no checkpoint; a folder of another name is none either."""
+    assert newest_checkpoint(tmp_path / "missing", warn=lambda _: None) is None
+    (tmp_path / "step-000009-copy").mkdir()
     assert newest_checkpoint(tmp_path, warn=lambda _: None) is None
+
+
+def test_nothing_whole_is_an_error(tmp_path: Path) -> None:
+    """Checkpoints of which none verifies are named, with what to do; they stay as they are, so it is told each time."""
+    for step in (1, 2):
+        (_save(tmp_path, step) / "weights.safetensors").write_bytes(b"nothing")
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match=r"step-000002, step-000001.*begin anew at step 0"):
+            newest_checkpoint(tmp_path, warn=lambda _: None)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000001", "step-000002"]
+
+
+def test_a_damaged_one_is_set_aside(tmp_path: Path) -> None:
+    """It never counts as one that is kept: the next save does not remove the good one for it; it is told once."""
+    _save(tmp_path, 1)
+    (_save(tmp_path, 5) / "weights.safetensors").write_bytes(b"nothing")
+    warnings: list[str] = []
+    newest_checkpoint(tmp_path, warn=warnings.append)
+    assert "set aside as damaged-step-000005" in warnings[0]
+    _save(tmp_path, 2)
+    remove_old(tmp_path, keep=1)
+    found = newest_checkpoint(tmp_path, warn=warnings.append)
+    assert found is not None and found.step == 2 and len(warnings) == 1
+    shutil.rmtree(tmp_path / "step-000002")
+    with pytest.raises(CheckpointError, match="damaged-step-000005"):
+        newest_checkpoint(tmp_path, warn=warnings.append)
+
+
+def test_old_ones_stay_until_the_new_one_verifies(tmp_path: Path) -> None:
+    """A checkpoint that the disk did not keep as it was written costs none of those before."""
+    _save(tmp_path, 1)
+    (_save(tmp_path, 2) / "weights.safetensors").write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match=r"step-000002 is damaged.*Those before are kept"):
+        remove_old(tmp_path, keep=1)
+    assert load_checkpoint(tmp_path / "step-000001").step == 1
+
+
+@pytest.mark.parametrize("where", ["sha256_of", "load_file"])
+def test_a_failing_disk_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """An input error while a checkpoint is read, at its check or after it, falls back to the one before."""
+    _save(tmp_path, 1)
+    _save(tmp_path, 2)
+    original = getattr(checkpoint, where)
+
+    def failing(path: Path) -> object:
+        if path.parent.name == "step-000002":
+            raise OSError(errno.EIO, "Input/output error")
+        return original(path)
+
+    monkeypatch.setattr(checkpoint, where, failing)
+    warnings: list[str] = []
+    found = newest_checkpoint(tmp_path, warn=warnings.append)
+    assert found is not None and found.step == 1
+    assert "Input/output error" in warnings[0]
 
 
 def test_interrupted_save_leaves_the_previous_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -222,6 +222,19 @@ def test_more_steps_may_be_asked_for(run_file: Path) -> None:
     assert longer.results.step == 4
 
 
+def test_damaged_checkpoints_do_not_begin_anew(run_file: Path) -> None:
+    """When none verifies the run stops with a message, and its log stays; moved away, the run begins at step 0."""
+    run = train(load_config(run_file, ["training.steps=2"]))
+    log = (run.folder / "log.jsonl").read_text(encoding="utf-8")
+    for path in (run.folder / "checkpoints").glob("step-*/weights.safetensors"):
+        path.write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match=r"step-000002.*begin anew"):
+        train(load_config(run_file, ["training.steps=3"]))
+    assert (run.folder / "log.jsonl").read_text(encoding="utf-8") == log
+    (run.folder / "checkpoints").rename(run.folder / "aside")
+    assert train(load_config(run_file, ["training.steps=3"])).results.step == 3
+
+
 def test_other_data_do_not_continue(run_file: Path) -> None:
     """Rows that changed under a run are an error that names the task."""
     train(load_config(run_file, ["training.steps=2"]))

@@ -2,7 +2,8 @@
 
 A checkpoint is written into a temporary folder, each file is synced, the manifest with the sha256 of every file comes
 last, and one rename makes it visible; kill -9 or a full disk at any moment leaves the previous one untouched. Reading
-verifies every byte and falls back to the checkpoint before, with a word about it. Tensors are safetensors: no pickle.
+verifies every byte and falls back to the checkpoint before, with a word about it; the damaged one is set aside, so that
+it never counts as one that is kept. Older ones go when the newest verifies. Tensors are safetensors: no pickle.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from taskloom.errors import CheckpointError
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
+DAMAGED = "damaged-"
 
 
 @dataclass(frozen=True)
@@ -76,32 +79,63 @@ def step_name(step: int) -> str:
 
 
 def newest_checkpoint(folder: Path, *, warn: Callable[[str], None]) -> Checkpoint | None:
-    """Return the newest checkpoint that verifies; damaged ones are named through `warn`. None if there is none."""
+    """Return the newest checkpoint that verifies, or None where none was ever saved.
+
+    Damaged ones that are newer are named through `warn` and set aside. Raises CheckpointError when none verifies: to
+    begin at step 0 over what took hours is for the user to decide.
+    """
+    damaged: dict[Path, str] = {}
     for candidate in reversed(_by_step(folder)):
         try:
-            return load_checkpoint(candidate)
+            found = load_checkpoint(candidate)
         except CheckpointError as error:
-            warn(f"{error} Going back to the one before.")
+            damaged[candidate] = str(error)
+            continue
+        for path, message in damaged.items():
+            warn(f"{message} Going back to the one before; it is set aside as {_set_aside(path).name}.")
+        return found
+    there = [path.name for path in (*damaged, *sorted(folder.glob(f"{DAMAGED}*")))]
+    if there:
+        raise CheckpointError(
+            f"No checkpoint in {folder} can be read: {', '.join(there)}. {' '.join(damaged.values())} Put a whole copy "
+            f"of one back, or move the folder {folder} away to begin anew at step 0."
+        )
     return None
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
     """Read and verify one checkpoint; raises CheckpointError naming the damaged file."""
     verify(folder)
-    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    return Checkpoint(
-        step=state.pop("step"),
-        weights=load_file(folder / "weights.safetensors"),
-        optimizer=load_file(folder / "optimizer.safetensors"),
-        values=state,
-    )
+    try:
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        return Checkpoint(
+            step=state.pop("step"),
+            weights=load_file(folder / "weights.safetensors"),
+            optimizer=load_file(folder / "optimizer.safetensors"),
+            values=state,
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise CheckpointError(f"Checkpoint {folder} is damaged: it cannot be read ({error}).") from error
 
 
 def remove_old(folder: Path, *, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints, each manifest first, so that a half-removed one never counts."""
-    for old in _by_step(folder)[: -max(1, keep)]:
-        (old / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(old)
+    """Remove all but the newest `keep` checkpoints, each manifest first, so that a half-removed one never counts.
+
+    The newest is verified before; raises CheckpointError, and removes nothing, when it is damaged.
+    """
+    found = _by_step(folder)
+    old = found[: -max(1, keep)]
+    if old:
+        try:
+            verify(found[-1])
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error} It was written just now, so the disk may be failing. Those before are kept: type the same "
+                "command again to go on behind the newest that verifies."
+            ) from error
+    for one in old:
+        (one / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(one)
 
 
 def remove_temporary(folder: Path) -> None:
@@ -114,14 +148,18 @@ def remove_temporary(folder: Path) -> None:
 
 
 def verify(folder: Path) -> None:
-    """Check every file of `folder` against its manifest; raises CheckpointError."""
+    """Check every file of `folder` against its manifest; raises CheckpointError, also for what cannot be read."""
     try:
-        expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        expected = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"Checkpoint {folder} is incomplete: its {MANIFEST} cannot be read ({error}).") from error
     for name, digest in expected.items():
         path = folder / name
-        if not path.is_file() or sha256_of(path) != digest:
+        try:
+            matches = path.is_file() and sha256_of(path) == digest
+        except OSError as error:  # a disk that fails, not a file that is gone
+            raise CheckpointError(f"Checkpoint {folder} is damaged: {name} cannot be read ({error}).") from error
+        if not matches:
             raise CheckpointError(f"Checkpoint {folder} is damaged: {name} does not match its manifest.")
 
 
@@ -143,7 +181,20 @@ def sync(path: Path) -> None:
 
 
 def _by_step(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+    found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a damaged checkpoint, over what was set aside for the same step before."""
+    aside = path.with_name(f"{DAMAGED}{path.name}")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(path, aside)
+        sync(path.parent)
+    except OSError as error:
+        raise CheckpointError(f"Checkpoint {path} is damaged and cannot be renamed ({error}). Remove it.") from error
+    return aside
 
 
 def _write_manifest(folder: Path) -> None:
