@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,11 +15,13 @@ from taskloom.errors import CheckpointError
 from taskloom.training import checkpoint
 from taskloom.training.checkpoint import (
     MANIFEST,
+    agreed_checkpoint,
     load_checkpoint,
     newest_checkpoint,
     remove_old,
     save_checkpoint,
 )
+from taskloom.training.ranks import Ranks
 
 
 def _save(folder: Path, step: int) -> Path:
@@ -141,6 +145,36 @@ def test_remove_old_keeps_the_newest(tmp_path: Path) -> None:
         _save(tmp_path, step)
     remove_old(tmp_path, keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000010", "step-000100"]
+
+
+class _Second(Ranks):
+    """The second of two processes; what the first one tells is given."""
+
+    told: ClassVar[list[dict[str, Any]]] = []
+
+    def gather(self, value: Mapping[str, Any]) -> list[Any]:
+        """Return what the first one tells next, and this one's own."""
+        return [self.told.pop(0), value]
+
+
+def test_processes_go_on_from_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one chooses: another takes its step where it sees a newer one itself, and else stops with an error."""
+    second = _Second(rank=1, world=2)
+
+    def agreed(step: int | None, error: str = "") -> checkpoint.Checkpoint | None:
+        monkeypatch.setattr(_Second, "told", [{"step": step, "error": error}, {"error": error}])
+        return agreed_checkpoint(tmp_path, second, warn=lambda _: None)
+
+    assert agreed(None) is None
+    for step in (1, 2):
+        _save(tmp_path, step)
+    found = agreed(1)
+    assert found is not None and found.step == 1
+    assert agreed(None) is None
+    with pytest.raises(CheckpointError, match=r"Process 1 cannot go on from step 3.*a disk that all of them see"):
+        agreed(3)
+    with pytest.raises(CheckpointError, match="No checkpoint can be read"):
+        agreed(None, "No checkpoint can be read")
 
 
 def test_damage_is_an_error_that_names_the_file(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from taskloom.errors import CheckpointError
+from taskloom.training.ranks import Ranks
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
@@ -101,6 +102,32 @@ def newest_checkpoint(folder: Path, *, warn: Callable[[str], None]) -> Checkpoin
             f"of one back, or move the folder {folder} away to begin anew at step 0."
         )
     return None
+
+
+def agreed_checkpoint(folder: Path, ranks: Ranks, *, warn: Callable[[str], None]) -> Checkpoint | None:
+    """Return the checkpoint that all processes go on from, or None: the first one chooses, the others load that step.
+
+    Each for itself could choose another one, after a save or a damage in between or without a common disk. Raises
+    CheckpointError in all of them when one cannot read it.
+    """
+    found, error = None, ""
+    try:
+        found = newest_checkpoint(folder, warn=warn) if ranks.writes else None
+    except CheckpointError as refused:
+        error = str(refused)
+    (chosen, *_) = ranks.gather({"step": found.step if found else None, "error": error})
+    if not ranks.writes and chosen["step"] is not None:
+        try:
+            found = load_checkpoint(folder / step_name(chosen["step"]))
+        except CheckpointError as refused:
+            error = (
+                f"Process {ranks.rank} cannot go on from step {chosen['step']}, which process 0 has chosen: {refused} "
+                "All processes need the same run folder on a disk that all of them see."
+            )
+    errors = [one["error"] for one in ranks.gather({"error": error}) if one["error"]]
+    if errors:
+        raise CheckpointError(errors[0])
+    return found
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

@@ -23,8 +23,8 @@ from taskloom.recipes.recipe import Task
 from taskloom.training.building import average_with_start, build_model, make_optimizer
 from taskloom.training.checkpoint import (
     Checkpoint,
+    agreed_checkpoint,
     load_checkpoint,
-    newest_checkpoint,
     remove_old,
     save_checkpoint,
     step_name,
@@ -288,7 +288,7 @@ def start_trainer(
     compute = Computation(config.seed, device, choose_autocast(config.training.precision, device), ranks)
     trainer = Trainer(config, run, plan, model, Tokenizer.open(folder), optimizer, compute, progress)
     trainer.health.skip_spikes = config.training.skip_spikes
-    checkpoint = newest_checkpoint(run.checkpoints, warn=progress.say)
+    checkpoint = agreed_checkpoint(run.checkpoints, ranks, warn=progress.say)
     if checkpoint is not None:
         trainer.restore(checkpoint)
         progress.say(f"continuing after step {checkpoint.step} of {plan.steps}")
