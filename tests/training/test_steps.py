@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,23 @@ def test_balanced_weights_are_scikit_learns(run_file: Path) -> None:
         (0, label): {round(float(weight), 5)} for label, weight in enumerate(expected) if (0, label) in found
     }
     assert found[1, -1] == {1.0}
+
+
+def test_choices_have_no_class_weight(run_file: Path) -> None:
+    """A choice's label is a place, up to `max_choices` - 1, and no row of the head: its examples weigh 1."""
+    rows = [{"q": f"cat {n}", "options": [f"dog {n} {place}" for place in range(6)], "at": n % 6} for n in range(30)]
+    (run_file.parent / "choices.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    with run_file.open("a", encoding="utf-8") as file:
+        file.write('[[task]]\nid = "own/choices"\nkind = "multiple_choice"\nfiles = { train = "choices.jsonl" }\n')
+        file.write('prompt = "q"\nchoices = "options"\nlabel = "at"\n')
+    _, source = source_of(load_config(run_file, ["training.class_weights=balanced"]))
+    found: dict[tuple[int, int], set[float]] = {}
+    for step in range(1, 5):
+        for key, values in weights_of(source(step)).items():
+            found.setdefault(key, set()).update(values)
+    assert {label for task, label in found if task == 2} == set(range(6))
+    assert all(values == {1.0} for (task, _), values in found.items() if task == 2)
+    assert all(values != {1.0} for (task, _), values in found.items() if task == 0)
 
 
 def test_without_the_setting_every_row_weighs_one(run_file: Path) -> None:
