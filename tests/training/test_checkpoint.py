@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from taskloom.training.checkpoint import (
     load_checkpoint,
     newest_checkpoint,
     remove_old,
+    remove_temporary,
     save_checkpoint,
 )
 from taskloom.training.ranks import Ranks
@@ -137,6 +139,28 @@ def test_interrupted_save_leaves_the_previous_whole(tmp_path: Path, monkeypatch:
     found = newest_checkpoint(tmp_path, warn=lambda _: None)
     assert found is not None and found.step == 1
     assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+
+
+def test_a_second_save_of_a_step_cannot_lose_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the two renames, the first one comes back when the run goes on."""
+    original, renamed = os.replace, []
+
+    def killed(source: Path, target: Path) -> None:
+        renamed.append(target)
+        if len(renamed) == 2:
+            raise KeyboardInterrupt
+        original(source, target)
+
+    _save(tmp_path, 1)
+    monkeypatch.setattr(checkpoint.os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _save(tmp_path, 1)
+    monkeypatch.undo()
+    remove_temporary(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+    _save(tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+    assert load_checkpoint(tmp_path / "step-000001").step == 1
 
 
 def test_remove_old_keeps_the_newest(tmp_path: Path) -> None:

@@ -180,6 +180,40 @@ def test_interrupted_while_evaluating(run_file: Path, monkeypatch: pytest.Monkey
     assert logs[0] == logs[1]
 
 
+class Killed(BaseException):
+    """Ends a run at once, as kill -9 does: nothing catches it."""
+
+
+@pytest.mark.parametrize("where", ["in", "after"])
+def test_killed_in_an_evaluation(run_file: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Where an evaluation and a save fall together, the save is first: killed in the evaluation, or later, the run goes
+    on from that step, and makes the evaluation, which the log has once."""
+    options = ["training.evaluate_every=3", "training.save_every=3"]
+    whole = train(load_config(run_file, ["name=whole", *options]))
+    from taskloom.training import trainer as module
+
+    def killed(self: module.Trainer, *_: object) -> object:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        original = module.Trainer._log
+        if where == "in":
+            patch.setattr(module.Trainer, "_score", killed)
+        else:
+            patch.setattr(module.Trainer, "_log", lambda *a: killed(a[0]) if a[1]["step"] == 4 else original(*a))
+        with pytest.raises(Killed):
+            train(load_config(run_file, ["name=broken", *options]))
+    assert (whole.folder.parent / "broken" / "checkpoints" / "step-000003").is_dir()
+    broken = train(load_config(run_file, ["name=broken", *options]))
+    assert _weights(broken) == _weights(whole)
+    logs = [
+        [{**json.loads(line), "time": 0} for line in (run.folder / "log.jsonl").read_text("utf-8").splitlines()]
+        for run in (whole, broken)
+    ]
+    assert logs[0] == logs[1]
+    assert [line["step"] for line in logs[1] if "evaluation" in line] == [3, 6, 9]
+
+
 def test_killed_and_continued_equals_unbroken(run_file: Path) -> None:
     """kill -9 in mid-run loses at most the steps since the last checkpoint; the end is the same, bit for bit."""
     whole = train(load_config(run_file, ["name=whole"]))

@@ -27,6 +27,7 @@ from taskloom.training.ranks import Ranks
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
+REPLACED = ".tmp-replaced-"
 DAMAGED = "damaged-"
 
 
@@ -61,8 +62,7 @@ def save_checkpoint(
         save_file(_contiguous(optimizer), temporary / "optimizer.safetensors")
         (temporary / "state.json").write_text(json.dumps({"step": step} | dict(values)), encoding="utf-8")
         _write_manifest(temporary)
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(temporary, final)
+        _put(temporary, final)
         sync(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -166,9 +166,12 @@ def remove_old(folder: Path, *, keep: int) -> None:
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove what an interrupted save left behind."""
+    """Remove what an interrupted save left behind; what it was about to replace comes back."""
     for leftover in folder.glob(f"{TEMPORARY}*"):
-        if leftover.is_dir():
+        before = folder / leftover.name.removeprefix(REPLACED)
+        if leftover.name.startswith(REPLACED) and not before.exists():
+            os.replace(leftover, before)
+        elif leftover.is_dir():
             shutil.rmtree(leftover)
         else:
             leftover.unlink()
@@ -210,6 +213,16 @@ def sync(path: Path) -> None:
 def _by_step(folder: Path) -> list[Path]:
     found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _put(temporary: Path, final: Path) -> None:
+    """Give a new checkpoint its name; another one of the same step goes only when the new one is there."""
+    replaced = final.with_name(f"{REPLACED}{final.name}")
+    if final.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+        os.replace(final, replaced)
+    os.replace(temporary, final)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _set_aside(path: Path) -> Path:

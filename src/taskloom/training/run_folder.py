@@ -92,12 +92,16 @@ class RunFolder:
         if before is None:
             self.write("plan.json", json.dumps(plan, indent=1))
 
-    def resume_log(self, step: int) -> None:
-        """Drop the log lines after `step`, so that the log reads as if the run had never stopped."""
+    def resume_log(self, step: int, *, evaluation_is_due: bool = False) -> None:
+        """Drop the log lines after `step`, so that the log reads as if the run had never stopped.
+
+        With `evaluation_is_due` that of the evaluation of `step` goes, too, since it is made again.
+        """
         path = self.file("log.jsonl")
         if not path.exists():
             return
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+        last = (step, not evaluation_is_due)
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= last]
         self.write("log.jsonl", "".join(f"{line}\n" for line in lines))
         self._seconds_before = max((json.loads(line)["time"] for line in lines), default=0.0)
 
@@ -154,11 +158,13 @@ def _filled(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
     return {**values, **missing, **inner}
 
 
-def _step_of(line: str) -> float:
+def _step_of(line: str) -> tuple[float, bool]:
+    """Return the step of a log line, and whether it tells of the evaluation after it."""
     try:
-        return float(json.loads(line)["step"])
+        entry = json.loads(line)
+        return float(entry["step"]), "evaluation" in entry
     except (ValueError, KeyError):
-        return float("inf")  # the torn last line of a killed process
+        return float("inf"), False  # the torn last line of a killed process
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

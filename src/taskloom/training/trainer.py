@@ -65,7 +65,7 @@ class Trainer:
     speed: Speed = field(default_factory=Speed)
     recent: list[dict[str, float]] = field(default_factory=list)
     evaluation_is_due: bool = False
-    """Whether the run was stopped before the evaluation of its last step was done."""
+    """Whether the state was saved before the evaluation of its step was done."""
 
     @property
     def stopped_early(self) -> bool:
@@ -293,7 +293,7 @@ def start_trainer(
         trainer.restore(checkpoint)
         progress.say(f"continuing after step {checkpoint.step} of {plan.steps}")
     if ranks.writes:
-        run.resume_log(trainer.step)
+        run.resume_log(trainer.step, evaluation_is_due=trainer.evaluation_is_due)
         trainer.trackers = open_trackers(
             config.output.track, folder=run.path, name=config.name, config=config.model_dump(mode="json"),
             step=trainer.step,
