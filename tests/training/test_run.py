@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from taskloom.errors import CheckpointError, DataError, Interrupted, ModelError, TrainingFailed
+from taskloom.errors import CheckpointError, ConfigError, DataError, Interrupted, ModelError, TrainingFailed
 from taskloom.modeling.encoder import Encoder
 from taskloom.progress import Progress
 from taskloom.run_file import load_config
@@ -125,6 +125,22 @@ def test_a_finished_run_changes_nothing(run_file: Path) -> None:
     again = train(load_config(run_file))
     assert again.results == first.results
     assert {path: path.stat().st_mtime_ns for path in first.model.rglob("*")} == before
+
+
+def test_a_finished_run_keeps_its_configuration(run_file: Path) -> None:
+    """Asked for again with what a run may change, its files still tell what the model was made with; fewer steps than
+    it has are refused, each time, finished or not, and nothing is computed or written."""
+    run = train(load_config(run_file, ["training.steps=2"]))
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    again = train(load_config(run_file, ["training.steps=2", "training.start_share=0.5", "evaluation.baselines=false"]))
+    assert again.results == run.results
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"finished with 2 steps, and 1 are asked for.*training\.steps"):
+            train(load_config(run_file, ["training.steps=1"]))
+    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+    (run.folder / "results.json").unlink()
+    with pytest.raises(ConfigError, match=r"has done 2 steps, and 1 are asked for"):
+        train(load_config(run_file, ["training.steps=1"]))
 
 
 def test_interrupted_and_continued_equals_unbroken(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

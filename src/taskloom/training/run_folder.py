@@ -59,8 +59,8 @@ class RunFolder:
         sync(temporary)
         os.replace(temporary, path)
 
-    def keep_or_compare_config(self, config: RunConfig) -> None:
-        """Write config.toml, or raise CheckpointError when the run was started with another one."""
+    def compare_config(self, config: RunConfig) -> None:
+        """Raise CheckpointError when the run was started with another configuration."""
         before = _read_json(self.file(".config.json"))
         now = config.model_dump(mode="json")
         if before is not None:
@@ -72,7 +72,10 @@ class RunFolder:
                         f"settings (steps, evaluation, saving and device may change). Type `name=NEW_NAME` for a new "
                         f"run, or put {key} back."
                     )
-        self.write(".config.json", json.dumps(now))
+
+    def keep_config(self, config: RunConfig) -> None:
+        """Write config.toml, once it is sure that the run goes on: it tells what the model was made with."""
+        self.write(".config.json", json.dumps(config.model_dump(mode="json")))
         self.write("config.toml", to_toml(config))
 
     def keep_or_compare_plan(self, plan: Mapping[str, Any]) -> None:

@@ -88,9 +88,7 @@ class StepSource:
         )
 
     def _weighed(self, micro: MicroBatch, class_weights: Tensor) -> MicroBatch:
-        is_class = (
-            micro.kind == CLASSES
-        )  # the label of a choice is a place, beyond the task's one row
+        is_class = micro.kind == CLASSES  # the label of a choice is a place, beyond the task's one row
         first = torch.from_numpy(self.model.table.starts)[micro.task]
         factor = class_weights[torch.where(is_class, first + micro.label, 0)]
         return dataclasses.replace(micro, weight=micro.weight * torch.where(is_class, factor, 1.0))

@@ -10,6 +10,7 @@ from typing import Any
 from taskloom.config import RunConfig
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
+from taskloom.errors import ConfigError
 from taskloom.evaluation.engine import Engine, Job, fingerprint, scored_splits
 from taskloom.evaluation.evaluator import Answering, evaluate_task
 from taskloom.evaluation.report import TaskReport, summarize
@@ -290,6 +291,11 @@ def start_trainer(
     trainer.health.skip_spikes = config.training.skip_spikes
     checkpoint = agreed_checkpoint(run.checkpoints, ranks, warn=progress.say)
     if checkpoint is not None:
+        if checkpoint.step > plan.steps:
+            raise ConfigError(
+                f"{run.path} has done {checkpoint.step} steps, and {plan.steps} are asked for. Ask for "
+                f"{checkpoint.step} or more by training.steps, or type `name=NEW_NAME` for a new run."
+            )
         trainer.restore(checkpoint)
         progress.say(f"continuing after step {checkpoint.step} of {plan.steps}")
     if ranks.writes:
