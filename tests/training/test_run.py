@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 import json
 import os
 import signal
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -283,6 +286,24 @@ def test_damaged_checkpoints_do_not_begin_anew(run_file: Path) -> None:
     assert (run.folder / "log.jsonl").read_text(encoding="utf-8") == log
     (run.folder / "checkpoints").rename(run.folder / "aside")
     assert train(load_config(run_file, ["training.steps=3"])).results.step == 3
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", ".tmp-plan.json"])
+def test_a_full_disk_is_one_message(run_file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """No room for a line of the log or another file: the message says what to do, and afterwards the run goes on."""
+    original = io.open
+
+    def full(file: object, *given: Any, **named: Any) -> Any:
+        opened = original(file, *given, **named)  # type: ignore[call-overload]
+        if str(file).endswith(name):
+            opened.write = lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device"))
+        return opened
+
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "open", full)
+        with pytest.raises(CheckpointError, match=r"cannot be written .*No space left on device.*Make room"):
+            train(load_config(run_file, ["training.steps=2"]))
+    assert train(load_config(run_file, ["training.steps=2"])).results.step == 2
 
 
 def test_other_data_do_not_continue(run_file: Path) -> None:

@@ -55,9 +55,10 @@ class RunFolder:
             return
         path = self.file(name)
         temporary = path.with_name(f".tmp-{name}")
-        temporary.write_text(text, encoding="utf-8")
-        sync(temporary)
-        os.replace(temporary, path)
+        with _written(path):
+            temporary.write_text(text, encoding="utf-8")
+            sync(temporary)
+            os.replace(temporary, path)
 
     def compare_config(self, config: RunConfig) -> None:
         """Raise CheckpointError when the run was started with another configuration."""
@@ -113,7 +114,8 @@ class RunFolder:
         if not self.writes:
             return
         seconds = self._seconds_before + time.monotonic() - self._started
-        with self.file("log.jsonl").open("a", encoding="utf-8") as file:
+        path = self.file("log.jsonl")
+        with _written(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": entry["step"], "time": round(seconds, 3)} | dict(entry)) + "\n")
 
 
@@ -136,6 +138,18 @@ def open_run(config: RunConfig, *, writes: bool = True) -> Iterator[RunFolder]:
             remove_temporary(folder)
         remove_temporary(path)
         yield run
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Say in one message what to do when a file of the run cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be written ({error}). The checkpoints of the run are whole. Make room, then type the same "
+            "command again: it goes on behind the newest of them."
+        ) from error
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
