@@ -38,7 +38,7 @@ from taskloom.training.plan import Plan
 from taskloom.training.ranks import Ranks
 from taskloom.training.run_folder import RunFolder
 from taskloom.training.steps import StepSource
-from taskloom.training.trackers import Tracker, flat, open_trackers
+from taskloom.training.trackers import Tracker, close_trackers, flat, open_trackers
 from taskloom.training.watch import TELL_EVERY, Best, Speed, family_means, peak_memory
 
 
@@ -74,7 +74,13 @@ class Trainer:
         return 0 < self.config.training.early_stop <= self.best.since
 
     def train(self) -> None:
-        """Run the steps that are left; the state after the last one is saved."""
+        """Run the steps that are left; the state after the last one is saved. Trackers are closed whatever happens."""
+        try:
+            self._train()
+        finally:
+            close_trackers(self.trackers, warn=self.progress.say)
+
+    def _train(self) -> None:
         if self.evaluation_is_due:
             self._evaluate_on_the_way(self.step)
             self.evaluation_is_due = False
@@ -101,8 +107,6 @@ class Trainer:
         if self.config.training.start_share:
             average_with_start(self.model, self.config, resolve_encoder(self.config.encoder))
         self._choose_thresholds()
-        for tracker in self.trackers:
-            tracker.close()
 
     def _choose_thresholds(self) -> None:
         found = choose_thresholds(self.model, list(self.plan.stores), how=self._how(), seed=self.config.seed)
