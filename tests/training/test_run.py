@@ -454,6 +454,21 @@ def test_best_checkpoint_is_what_the_run_ends_with(run_file: Path, monkeypatch: 
     assert torch.equal(load_file(run.model / "heads.safetensors")["head_weight"], best["head_weight"])
 
 
+def test_best_checkpoint_without_a_score(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be scored there is no best step: the run ends with the last one, and says so."""
+    from taskloom.training import trainer as module
+
+    original = module.summarize
+    monkeypatch.setattr(module, "summarize", lambda tasks: original(tasks).model_copy(update={"mean_score": None}))
+    told: list[str] = []
+    progress = Progress()
+    monkeypatch.setattr(progress, "say", told.append)
+    run = train(load_config(run_file, ["training.steps=2", "training.best_checkpoint=true"]), progress=progress)
+    assert any("no task has rows that can be scored" in line for line in told)
+    last = load_file(run.folder / "checkpoints/step-000002/weights.safetensors")
+    assert torch.equal(load_file(run.model / "heads.safetensors")["head_weight"], last["head_weight"])
+
+
 def test_pooling_over_steps_deals_the_same_rows_out_again(run_file: Path) -> None:
     """Two steps together hold the same rows, with and without a pool; within a pool's step the lengths are alike."""
     from taskloom.training.plan import make_plan

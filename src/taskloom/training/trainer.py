@@ -276,6 +276,9 @@ class Trainer:
             return
         self._evaluate_some(self.step)
         self.compute.ranks.wait()
+        if self.best.score is None:
+            self.progress.say("best checkpoint: no task has rows that can be scored, so the last step is taken")
+            return
         self.model.load_state_dict(load_checkpoint(self.run.best / step_name(self.best.step)).weights)
         self.progress.say(f"best checkpoint: step {self.best.step}, mean score {self.best.score}")
 
