@@ -12,6 +12,8 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from taskloom.config import RunConfig
+from taskloom.data.hashing import hashed, key_of
+from taskloom.data.rows import Drawn
 from taskloom.progress import Progress
 from taskloom.run_file import load_config
 from taskloom.training.building import build_model
@@ -109,6 +111,29 @@ def test_the_longest_micro_batch_holds_the_longest_row(run_file: Path) -> None:
     widest = max(one.batch.input_ids.shape[1] for step in range(1, 5) for one in source(step).micro_batches)
     assert widest == 64
     assert plan.steps == 4
+
+
+def test_a_pool_is_drawn_once(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps in order draw each step of the mixture once, and have the rows that each has when asked for alone: its part
+    of the pool sorted by length."""
+    plan, source = source_of(load_config(run_file, ["training.pool_steps=3"]))
+    expected = []
+    for step in range(1, 8):
+        pool, part = divmod(step - 1, 3)
+        drawn = [plan.drawn(one) for one in range(3 * pool + 1, 3 * pool + 4)]
+        rows = Drawn(*(np.concatenate([getattr(one, name) for one in drawn]) for name in ("task", "place", "epoch")))
+        order = source.batcher.by_length(rows)
+        turn = np.argsort(hashed(key_of("pool", source.seed, pool), np.arange(3)))
+        size = len(order) // 3
+        expected.append(rows.take(order[turn[part] * size : (turn[part] + 1) * size]))
+    asked: list[int] = []
+    original = Plan.drawn
+    monkeypatch.setattr(Plan, "drawn", lambda self, step: (asked.append(step), original(self, step))[1])
+    for step in (*range(1, 8), 2):  # and back
+        found, wanted = source.drawn(step), expected[step - 1]
+        for name in ("task", "place", "epoch"):
+            assert np.array_equal(getattr(found, name), getattr(wanted, name)), (step, name)
+    assert asked == [*range(1, 10), 1, 2, 3]
 
 
 def test_word_rows_of_a_step_are_those_with_a_gradient(run_file: Path) -> None:
