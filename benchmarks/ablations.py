@@ -150,7 +150,8 @@ def train(arm: str, seed: int, folder: Path, tokens: int) -> None:
             plan = planned(config)
             if arm == "one task a step":
                 object.__setattr__(plan, "drawn", one_task_a_step(plan, config.training.batch_size, seed))
-            run.keep_or_compare_config(config)
+            run.compare_config(config)
+            run.keep_config(config)
             run.keep_or_compare_plan(plan.to_json(config=config))
         trainer = start_trainer(config, run, plan, progress=progress, ranks=ranks)
         started = time.monotonic()

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,8 @@ def one_count(count: int) -> None:
     from taskloom.modeling.model import Model
     from taskloom.progress import Progress
     from taskloom.recipes.recipe import Builtin, Classification, MultipleChoice, Splits, Task
-    from taskloom.training.building import head_table
+    from taskloom.training.building import head_table, make_optimizer
     from taskloom.training.gradients import Computation, Totals, accumulate
-    from taskloom.training.optimizer import Optimizer, layers_of
     from taskloom.training.plan import Plan
     from taskloom.training.ranks import Ranks
     from taskloom.training.steps import StepSource
@@ -79,9 +79,7 @@ def one_count(count: int) -> None:
     model = Model(Encoder.open(folder), head_table(plan.tasks, plan.stores, plan.keys))
     built = time.perf_counter() - started
     held = memory() - before
-    named = {name: value for name, value in model.named_parameters() if name.startswith("encoder.")}
-    optimizer = Optimizer(encoder=named, rows=model.row_parameters(), layer_of=layers_of(named),
-                          settings=config.training, steps=100)  # fmt: skip
+    optimizer = make_optimizer(model, config.training, steps=100)
     source = StepSource(plan, model, Tokenizer.open(folder), config)
     device = torch.device("cpu")
     compute = Computation(0, device, choose_autocast("auto", device), Ranks())
@@ -90,14 +88,17 @@ def one_count(count: int) -> None:
         times = [time.perf_counter()]
         batch = source(step)
         times.append(time.perf_counter())
+        optimizer.begin(batch.used)
+        times.append(time.perf_counter())
         accumulate(model, batch, compute=compute, totals=Totals())
         times.append(time.perf_counter())
-        optimizer.clip(1.0)
+        optimizer.clip(config.training.clip, batch.used)
         optimizer.step(step, batch.used)
-        optimizer.zero_grad()
+        optimizer.zero_grad(batch.used)
         times.append(time.perf_counter())
-        for name, start, end in zip(parts, times, times[1:], strict=False):
-            parts[name].append(end - start)
+        drawn, begun, gradients, update = (end - start for start, end in pairwise(times))
+        for name, seconds in (("batch", drawn), ("gradients", gradients), ("update", begun + update)):
+            parts[name].append(seconds)
     medians = {name: statistics.median(values[1:]) for name, values in parts.items()}
     heads = model.head_weight.numel() + model.task_embedding.numel()
     print(json.dumps({"tasks": count, "build_s": built, "build_mb": held / 1e6, "head_rows": model.table.size,

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -118,6 +120,39 @@ def test_ray_prepares_what_one_process_prepares(tmp_path: Path, tiny_bert: Path)
             list(each_done(math.factorial, [3, -1], workers=0, executor="ray"))
     finally:
         ray.shutdown()
+
+
+def test_a_ray_worker_that_died_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with processes of this machine: one message. What the work itself raised stays what it is."""
+
+    class RayError(Exception):
+        """What all of Ray's errors are."""
+
+    class RayTaskError(RayError):
+        """What the work raised."""
+
+    class Refused(RayTaskError, DataError):
+        """Ray raises a class that is both."""
+
+    raised: list[Exception] = [RayError("Worker crashed: SIGKILL"), Refused("1 is odd.")]
+    cancelled: list[int] = []
+
+    def get(_: int) -> None:
+        raise raised.pop(0)
+
+    ray: Any = SimpleNamespace(
+        is_initialized=lambda: True, remote=lambda work: SimpleNamespace(remote=lambda _, place, *__: place),
+        wait=lambda waiting: (waiting[:1], waiting[1:]), get=get, cancel=cancelled.append,
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    errors: Any = SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
+    monkeypatch.setitem(sys.modules, "ray.exceptions", errors)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    with pytest.raises(TrainingFailed, match=r"Worker crashed: SIGKILL.*What is done is kept"):
+        list(each_done(squared, range(2), workers=0, executor="ray"))
+    with pytest.raises(DataError, match="1 is odd"):
+        list(each_done(squared, range(2), workers=0, executor="ray"))
+    assert cancelled == [1, 1]
 
 
 def test_ray_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

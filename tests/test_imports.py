@@ -34,7 +34,7 @@ evaluation.baselines evaluation.tfidf evaluation.report evaluation.paired evalua
 evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.thresholds evaluation.engine
 evaluation.table evaluation.across
 evaluation.transfer_report evaluation.transfer_table evaluation.protocol
-training.lazy_adamw training.optimizer training.checkpoint training.run_folder training.ranks training.health
+training.lazy_adamw training.optimizer training.ranks training.checkpoint training.run_folder training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer
 inference.inputs inference.results inference.prepared_rows inference.abstaining inference.export

@@ -75,6 +75,7 @@ def _with_ray(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator
     if importlib.util.find_spec("ray") is None:
         raise ConfigError("data.executor = \"ray\" needs Ray. Type: pip install 'taskloom[ray]', or leave the key out.")
     import ray
+    from ray.exceptions import RayError, RayTaskError
 
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
@@ -84,6 +85,13 @@ def _with_ray(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator
         while waiting:
             (done,), waiting = ray.wait(waiting)
             yield ray.get(done)
+    except RayTaskError:
+        raise  # what the work itself raised
+    except RayError as error:
+        raise TrainingFailed(
+            f"Ray lost a worker or its machine, most likely for want of memory ({error}). What is done is kept: type "
+            "the same command again, with fewer workers on each machine."
+        ) from error
     finally:
         for left in waiting:
             ray.cancel(left)

@@ -220,6 +220,25 @@ def test_state_restores_bit_for_bit(sparse: tuple[str, ...]) -> None:
         assert torch.equal(value, second.state_dict()[name]), name
 
 
+def test_state_goes_where_its_parameter_is() -> None:
+    """All that is restored lies on the parameter's device, the count of steps included; the given tensors are copied.
+
+    The fused AdamW refuses a count that lies elsewhere. The device without memory stands for a GPU.
+    """
+    model = _Small()
+    optimizer = _optimizer(model)
+    _train(model, optimizer, range(1, 3))
+    saved = {name: value.clone() for name, value in optimizer.state_tensors().items()}
+    away = torch.nn.Parameter(torch.empty_like(model.layer[0].weight, device="meta"))
+    optimizer.encoder["layer.0.weight"] = away
+    optimizer.load_state_tensors(saved)
+    state = optimizer.dense.state
+    assert {part: value.device.type for part, value in state[away].items()} == dict.fromkeys(state[away], "meta")
+    assert state[away].keys() == {"step", "exp_avg", "exp_avg_sq"}
+    here = state[model.layer[1].weight]
+    assert all(value.data_ptr() != saved[f"dense.layer.1.weight.{part}"].data_ptr() for part, value in here.items())
+
+
 def test_groups_spare_biases_from_decay_and_scale_layers() -> None:
     """Biases do not decay; with layer_decay 0.5 each layer below the top trains at half the rate of the one above."""
     model = _Small()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 import json
 import os
 import signal
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -130,6 +133,22 @@ def test_a_finished_run_changes_nothing(run_file: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in first.model.rglob("*")} == before
 
 
+def test_a_finished_run_keeps_its_configuration(run_file: Path) -> None:
+    """Asked for again with what a run may change, its files still tell what the model was made with; fewer steps than
+    it has are refused, each time, finished or not, and nothing is computed or written."""
+    run = train(load_config(run_file, ["training.steps=2"]))
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    again = train(load_config(run_file, ["training.steps=2", "training.start_share=0.5", "evaluation.baselines=false"]))
+    assert again.results == run.results
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"finished with 2 steps, and 1 are asked for.*training\.steps"):
+            train(load_config(run_file, ["training.steps=1"]))
+    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+    (run.folder / "results.json").unlink()
+    with pytest.raises(ConfigError, match=r"has done 2 steps, and 1 are asked for"):
+        train(load_config(run_file, ["training.steps=1"]))
+
+
 def test_interrupted_and_continued_equals_unbroken(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGINT after each of several steps saves and leaves; the continued run ends with the same bits."""
     whole = train(load_config(run_file, ["name=whole"]))
@@ -183,6 +202,40 @@ def test_interrupted_while_evaluating(run_file: Path, monkeypatch: pytest.Monkey
     assert logs[0] == logs[1]
 
 
+class Killed(BaseException):
+    """Ends a run at once, as kill -9 does: nothing catches it."""
+
+
+@pytest.mark.parametrize("where", ["in", "after"])
+def test_killed_in_an_evaluation(run_file: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Where an evaluation and a save fall together, the save is first: killed in the evaluation, or later, the run goes
+    on from that step, and makes the evaluation, which the log has once."""
+    options = ["training.evaluate_every=3", "training.save_every=3"]
+    whole = train(load_config(run_file, ["name=whole", *options]))
+    from taskloom.training import trainer as module
+
+    def killed(self: module.Trainer, *_: object) -> object:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        original = module.Trainer._log
+        if where == "in":
+            patch.setattr(module.Trainer, "_score", killed)
+        else:
+            patch.setattr(module.Trainer, "_log", lambda *a: killed(a[0]) if a[1]["step"] == 4 else original(*a))
+        with pytest.raises(Killed):
+            train(load_config(run_file, ["name=broken", *options]))
+    assert (whole.folder.parent / "broken" / "checkpoints" / "step-000003").is_dir()
+    broken = train(load_config(run_file, ["name=broken", *options]))
+    assert _weights(broken) == _weights(whole)
+    logs = [
+        [{**json.loads(line), "time": 0} for line in (run.folder / "log.jsonl").read_text("utf-8").splitlines()]
+        for run in (whole, broken)
+    ]
+    assert logs[0] == logs[1]
+    assert [line["step"] for line in logs[1] if "evaluation" in line] == [3, 6, 9]
+
+
 def test_killed_and_continued_equals_unbroken(run_file: Path) -> None:
     """kill -9 in mid-run loses at most the steps since the last checkpoint; the end is the same, bit for bit."""
     whole = train(load_config(run_file, ["name=whole"]))
@@ -223,6 +276,37 @@ def test_more_steps_may_be_asked_for(run_file: Path) -> None:
     train(load_config(run_file, ["training.steps=2"]))
     longer = train(load_config(run_file, ["training.steps=4"]))
     assert longer.results.step == 4
+
+
+def test_damaged_checkpoints_do_not_begin_anew(run_file: Path) -> None:
+    """When none verifies the run stops with a message, and its log stays; moved away, the run begins at step 0."""
+    run = train(load_config(run_file, ["training.steps=2"]))
+    log = (run.folder / "log.jsonl").read_text(encoding="utf-8")
+    for path in (run.folder / "checkpoints").glob("step-*/weights.safetensors"):
+        path.write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match=r"step-000002.*begin anew"):
+        train(load_config(run_file, ["training.steps=3"]))
+    assert (run.folder / "log.jsonl").read_text(encoding="utf-8") == log
+    (run.folder / "checkpoints").rename(run.folder / "aside")
+    assert train(load_config(run_file, ["training.steps=3"])).results.step == 3
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", ".tmp-plan.json"])
+def test_a_full_disk_is_one_message(run_file: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """No room for a line of the log or another file: the message says what to do, and afterwards the run goes on."""
+    original = io.open
+
+    def full(file: object, *given: Any, **named: Any) -> Any:
+        opened = original(file, *given, **named)  # type: ignore[call-overload]
+        if str(file).endswith(name):
+            opened.write = lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device"))
+        return opened
+
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "open", full)
+        with pytest.raises(CheckpointError, match=r"cannot be written .*No space left on device.*Make room"):
+            train(load_config(run_file, ["training.steps=2"]))
+    assert train(load_config(run_file, ["training.steps=2"])).results.step == 2
 
 
 def test_other_data_do_not_continue(run_file: Path) -> None:
@@ -377,6 +461,21 @@ def test_best_checkpoint_is_what_the_run_ends_with(run_file: Path, monkeypatch: 
     assert run.results.training["best_step"] == 6
     best = load_file(run.folder / "checkpoints/step-000006/weights.safetensors")
     assert torch.equal(load_file(run.model / "heads.safetensors")["head_weight"], best["head_weight"])
+
+
+def test_best_checkpoint_without_a_score(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be scored there is no best step: the run ends with the last one, and says so."""
+    from taskloom.training import trainer as module
+
+    original = module.summarize
+    monkeypatch.setattr(module, "summarize", lambda tasks: original(tasks).model_copy(update={"mean_score": None}))
+    told: list[str] = []
+    progress = Progress()
+    monkeypatch.setattr(progress, "say", told.append)
+    run = train(load_config(run_file, ["training.steps=2", "training.best_checkpoint=true"]), progress=progress)
+    assert any("no task has rows that can be scored" in line for line in told)
+    last = load_file(run.folder / "checkpoints/step-000002/weights.safetensors")
+    assert torch.equal(load_file(run.model / "heads.safetensors")["head_weight"], last["head_weight"])
 
 
 def test_pooling_over_steps_deals_the_same_rows_out_again(run_file: Path) -> None:

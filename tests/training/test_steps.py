@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from taskloom.config import RunConfig
+from taskloom.data.hashing import hashed, key_of
+from taskloom.data.rows import Drawn
 from taskloom.progress import Progress
 from taskloom.run_file import load_config
 from taskloom.training.building import build_model
@@ -76,6 +79,23 @@ def test_balanced_weights_are_scikit_learns(run_file: Path) -> None:
     assert found[1, -1] == {1.0}
 
 
+def test_choices_have_no_class_weight(run_file: Path) -> None:
+    """A choice's label is a place, up to `max_choices` - 1, and no row of the head: its examples weigh 1."""
+    rows = [{"q": f"cat {n}", "options": [f"dog {n} {place}" for place in range(6)], "at": n % 6} for n in range(30)]
+    (run_file.parent / "choices.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    with run_file.open("a", encoding="utf-8") as file:
+        file.write('[[task]]\nid = "own/choices"\nkind = "multiple_choice"\nfiles = { train = "choices.jsonl" }\n')
+        file.write('prompt = "q"\nchoices = "options"\nlabel = "at"\n')
+    _, source = source_of(load_config(run_file, ["training.class_weights=balanced"]))
+    found: dict[tuple[int, int], set[float]] = {}
+    for step in range(1, 5):
+        for key, values in weights_of(source(step)).items():
+            found.setdefault(key, set()).update(values)
+    assert {label for task, label in found if task == 2} == set(range(6))
+    assert all(values == {1.0} for (task, _), values in found.items() if task == 2)
+    assert all(values != {1.0} for (task, _), values in found.items() if task == 0)
+
+
 def test_without_the_setting_every_row_weighs_one(run_file: Path) -> None:
     """The default changes nothing."""
     _, source = source_of(load_config(run_file))
@@ -91,6 +111,29 @@ def test_the_longest_micro_batch_holds_the_longest_row(run_file: Path) -> None:
     widest = max(one.batch.input_ids.shape[1] for step in range(1, 5) for one in source(step).micro_batches)
     assert widest == 64
     assert plan.steps == 4
+
+
+def test_a_pool_is_drawn_once(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps in order draw each step of the mixture once, and have the rows that each has when asked for alone: its part
+    of the pool sorted by length."""
+    plan, source = source_of(load_config(run_file, ["training.pool_steps=3"]))
+    expected = []
+    for step in range(1, 8):
+        pool, part = divmod(step - 1, 3)
+        drawn = [plan.drawn(one) for one in range(3 * pool + 1, 3 * pool + 4)]
+        rows = Drawn(*(np.concatenate([getattr(one, name) for one in drawn]) for name in ("task", "place", "epoch")))
+        order = source.batcher.by_length(rows)
+        turn = np.argsort(hashed(key_of("pool", source.seed, pool), np.arange(3)))
+        size = len(order) // 3
+        expected.append(rows.take(order[turn[part] * size : (turn[part] + 1) * size]))
+    asked: list[int] = []
+    original = Plan.drawn
+    monkeypatch.setattr(Plan, "drawn", lambda self, step: (asked.append(step), original(self, step))[1])
+    for step in (*range(1, 8), 2):  # and back
+        found, wanted = source.drawn(step), expected[step - 1]
+        for name in ("task", "place", "epoch"):
+            assert np.array_equal(getattr(found, name), getattr(wanted, name)), (step, name)
+    assert asked == [*range(1, 10), 1, 2, 3]
 
 
 def test_word_rows_of_a_step_are_those_with_a_gradient(run_file: Path) -> None:

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from taskloom.cli import app
 from taskloom.errors import ConfigError
 from taskloom.run_file import load_config
 from taskloom.workflows.launching import processes_for
@@ -113,6 +115,14 @@ def test_nothing_is_lost_or_left(run_file: Path, number: signal.Signals) -> None
     _, told = again.communicate()
     assert again.returncode == 0, told
     assert f"continuing after step {steps} " in told
+
+
+def test_a_dry_run_is_one_process(run_file: Path) -> None:
+    """Its trial says what a step of one process takes, so another number is refused and not passed over."""
+    for number in ("2", "0"):
+        told = CliRunner().invoke(app, ["train", str(run_file), "--dry-run", "--processes", number])
+        assert isinstance(told.exception, ConfigError)
+        assert f"--processes {number} was given" in str(told.exception)
 
 
 def test_numbers_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from taskloom.commands.options import Overrides, RunFile
 from taskloom.commands.printing import config_of, print_lines, print_results
+from taskloom.errors import ConfigError
 
 if TYPE_CHECKING:
     from taskloom.config import RunConfig
@@ -62,6 +63,11 @@ def train(
     from taskloom.workflows import launching, planning, running
 
     if dry_run:
+        if processes != 1:
+            raise ConfigError(
+                f"--dry-run tries its steps in one process, and --processes {processes} was given. Leave one "
+                "of the two out."
+            )
         print_lines(planning.plan_lines(config, progress=progress.for_stream()))
         return
     count = launching.processes_for(processes)

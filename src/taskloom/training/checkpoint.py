@@ -2,7 +2,8 @@
 
 A checkpoint is written into a temporary folder, each file is synced, the manifest with the sha256 of every file comes
 last, and one rename makes it visible; kill -9 or a full disk at any moment leaves the previous one untouched. Reading
-verifies every byte and falls back to the checkpoint before, with a word about it. Tensors are safetensors: no pickle.
+verifies every byte and falls back to the checkpoint before, with a word about it; the damaged one is set aside, so that
+it never counts as one that is kept. Older ones go when the newest verifies. Tensors are safetensors: no pickle.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,9 +23,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from taskloom.errors import CheckpointError
+from taskloom.training.ranks import Ranks
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
+REPLACED = ".tmp-replaced-"
+DAMAGED = "damaged-"
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,7 @@ def save_checkpoint(
         save_file(_contiguous(optimizer), temporary / "optimizer.safetensors")
         (temporary / "state.json").write_text(json.dumps({"step": step} | dict(values)), encoding="utf-8")
         _write_manifest(temporary)
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(temporary, final)
+        _put(temporary, final)
         sync(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -76,52 +80,116 @@ def step_name(step: int) -> str:
 
 
 def newest_checkpoint(folder: Path, *, warn: Callable[[str], None]) -> Checkpoint | None:
-    """Return the newest checkpoint that verifies; damaged ones are named through `warn`. None if there is none."""
+    """Return the newest checkpoint that verifies, or None where none was ever saved.
+
+    Damaged ones that are newer are named through `warn` and set aside. Raises CheckpointError when none verifies: to
+    begin at step 0 over what took hours is for the user to decide.
+    """
+    damaged: dict[Path, str] = {}
     for candidate in reversed(_by_step(folder)):
         try:
-            return load_checkpoint(candidate)
+            found = load_checkpoint(candidate)
         except CheckpointError as error:
-            warn(f"{error} Going back to the one before.")
+            damaged[candidate] = str(error)
+            continue
+        for path, message in damaged.items():
+            warn(f"{message} Going back to the one before; it is set aside as {_set_aside(path).name}.")
+        return found
+    there = [path.name for path in (*damaged, *sorted(folder.glob(f"{DAMAGED}*")))]
+    if there:
+        raise CheckpointError(
+            f"No checkpoint in {folder} can be read: {', '.join(there)}. {' '.join(damaged.values())} Put a whole copy "
+            f"of one back, or move the folder {folder} away to begin anew at step 0."
+        )
     return None
+
+
+def agreed_checkpoint(folder: Path, ranks: Ranks, *, warn: Callable[[str], None]) -> Checkpoint | None:
+    """Return the checkpoint that all processes go on from, or None: the first one chooses, the others load that step.
+
+    Each for itself could choose another one, after a save or a damage in between or without a common disk. Raises
+    CheckpointError in all of them when one cannot read it.
+    """
+    found, error = None, ""
+    try:
+        found = newest_checkpoint(folder, warn=warn) if ranks.writes else None
+    except CheckpointError as refused:
+        error = str(refused)
+    (chosen, *_) = ranks.gather({"step": found.step if found else None, "error": error})
+    if not ranks.writes and chosen["step"] is not None:
+        try:
+            found = load_checkpoint(folder / step_name(chosen["step"]))
+        except CheckpointError as refused:
+            error = (
+                f"Process {ranks.rank} cannot go on from step {chosen['step']}, which process 0 has chosen: {refused} "
+                "All processes need the same run folder on a disk that all of them see."
+            )
+    errors = [one["error"] for one in ranks.gather({"error": error}) if one["error"]]
+    if errors:
+        raise CheckpointError(errors[0])
+    return found
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
     """Read and verify one checkpoint; raises CheckpointError naming the damaged file."""
     verify(folder)
-    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    return Checkpoint(
-        step=state.pop("step"),
-        weights=load_file(folder / "weights.safetensors"),
-        optimizer=load_file(folder / "optimizer.safetensors"),
-        values=state,
-    )
+    try:
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        return Checkpoint(
+            step=state.pop("step"),
+            weights=load_file(folder / "weights.safetensors"),
+            optimizer=load_file(folder / "optimizer.safetensors"),
+            values=state,
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise CheckpointError(f"Checkpoint {folder} is damaged: it cannot be read ({error}).") from error
 
 
 def remove_old(folder: Path, *, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints, each manifest first, so that a half-removed one never counts."""
-    for old in _by_step(folder)[: -max(1, keep)]:
-        (old / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(old)
+    """Remove all but the newest `keep` checkpoints, each manifest first, so that a half-removed one never counts.
+
+    The newest is verified before; raises CheckpointError, and removes nothing, when it is damaged.
+    """
+    found = _by_step(folder)
+    old = found[: -max(1, keep)]
+    if old:
+        try:
+            verify(found[-1])
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error} It was written just now, so the disk may be failing. Those before are kept: type the same "
+                "command again to go on behind the newest that verifies."
+            ) from error
+    for one in old:
+        (one / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(one)
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove what an interrupted save left behind."""
+    """Remove what an interrupted save left behind; what it was about to replace comes back."""
     for leftover in folder.glob(f"{TEMPORARY}*"):
-        if leftover.is_dir():
+        before = folder / leftover.name.removeprefix(REPLACED)
+        if leftover.name.startswith(REPLACED) and not before.exists():
+            os.replace(leftover, before)
+        elif leftover.is_dir():
             shutil.rmtree(leftover)
         else:
             leftover.unlink()
 
 
 def verify(folder: Path) -> None:
-    """Check every file of `folder` against its manifest; raises CheckpointError."""
+    """Check every file of `folder` against its manifest; raises CheckpointError, also for what cannot be read."""
     try:
-        expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        expected = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"Checkpoint {folder} is incomplete: its {MANIFEST} cannot be read ({error}).") from error
     for name, digest in expected.items():
         path = folder / name
-        if not path.is_file() or sha256_of(path) != digest:
+        try:
+            matches = path.is_file() and sha256_of(path) == digest
+        except OSError as error:  # a disk that fails, not a file that is gone
+            raise CheckpointError(f"Checkpoint {folder} is damaged: {name} cannot be read ({error}).") from error
+        if not matches:
             raise CheckpointError(f"Checkpoint {folder} is damaged: {name} does not match its manifest.")
 
 
@@ -143,7 +211,30 @@ def sync(path: Path) -> None:
 
 
 def _by_step(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+    found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _put(temporary: Path, final: Path) -> None:
+    """Give a new checkpoint its name; another one of the same step goes only when the new one is there."""
+    replaced = final.with_name(f"{REPLACED}{final.name}")
+    if final.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+        os.replace(final, replaced)
+    os.replace(temporary, final)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a damaged checkpoint, over what was set aside for the same step before."""
+    aside = path.with_name(f"{DAMAGED}{path.name}")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(path, aside)
+        sync(path.parent)
+    except OSError as error:
+        raise CheckpointError(f"Checkpoint {path} is damaged and cannot be renamed ({error}). Remove it.") from error
+    return aside
 
 
 def _write_manifest(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The training loop: the order of events in plain sight.
 
-Gradients, the check that they are finite, the update, the log; evaluation and checkpoints when their step has come.
+Gradients, the check that they are finite, the update, the log; checkpoints and evaluation when their step has come, the
+checkpoint first: it says that the evaluation is due, so a run that goes on from it makes it, even a second time.
 Loss and gradient norm are the only numbers that a step waits for. Nothing here is random, so a resumed run repeats an
 unbroken one bit for bit.
 """
@@ -79,13 +80,17 @@ def fit(
             if fault:
                 tell(fault, batch, sums, loss=loss, norm=norm, compute=compute, events=events, health=health)
             stop = stop if compute.ranks.world > 1 else first_of(asked)  # alone, a signal during the log counts too
-            done, is_due = step == steps, False
+            done, is_due, is_saved = step == steps, False, False
+            saves = bool(settings.save_every) and step % settings.save_every == 0
             if settings.evaluate_every and step % settings.evaluate_every == 0 and not done:
+                if saves and not stop:  # killed in the evaluation, a run goes on from here and makes up for it
+                    events.save(step, True)
+                    is_saved = True
                 found = None if stop else events.evaluate(step, lambda: first_of(asked))
                 done, is_due = bool(found), found is None
                 stop = stop if compute.ranks.world > 1 else first_of(asked)
                 model.train()
-            if done or stop or (settings.save_every and step % settings.save_every == 0):
+            if ((done or stop) and not (is_saved and is_due)) or (saves and not is_saved):
                 events.save(step, is_due)
             if done:
                 return

@@ -215,9 +215,8 @@ class Optimizer:
             parts = {key.removeprefix(prefix): value for key, value in flat.items() if key.startswith(prefix)}
             parts = {part: value for part, value in parts.items() if "." not in part}
             if parts:
-                self.dense.state[parameter] = {
-                    part: value.clone() if part == "step" else value.to(parameter.device).clone()
-                    for part, value in parts.items()
+                self.dense.state[parameter] = {  # the fused AdamW wants the count of steps on the device, too
+                    part: value.to(parameter.device, copy=True) for part, value in parts.items()
                 }
         for name, lazy in self.lazy.items():
             lazy.load_state_tensors({part: flat[f"lazy.{name}.{part}"] for part in lazy.state_tensors()})

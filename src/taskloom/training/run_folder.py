@@ -55,12 +55,13 @@ class RunFolder:
             return
         path = self.file(name)
         temporary = path.with_name(f".tmp-{name}")
-        temporary.write_text(text, encoding="utf-8")
-        sync(temporary)
-        os.replace(temporary, path)
+        with _written(path):
+            temporary.write_text(text, encoding="utf-8")
+            sync(temporary)
+            os.replace(temporary, path)
 
-    def keep_or_compare_config(self, config: RunConfig) -> None:
-        """Write config.toml, or raise CheckpointError when the run was started with another one."""
+    def compare_config(self, config: RunConfig) -> None:
+        """Raise CheckpointError when the run was started with another configuration."""
         before = _read_json(self.file(".config.json"))
         now = config.model_dump(mode="json")
         if before is not None:
@@ -72,7 +73,10 @@ class RunFolder:
                         f"settings (steps, evaluation, saving and device may change). Type `name=NEW_NAME` for a new "
                         f"run, or put {key} back."
                     )
-        self.write(".config.json", json.dumps(now))
+
+    def keep_config(self, config: RunConfig) -> None:
+        """Write config.toml, once it is sure that the run goes on: it tells what the model was made with."""
+        self.write(".config.json", json.dumps(config.model_dump(mode="json")))
         self.write("config.toml", to_toml(config))
 
     def keep_or_compare_plan(self, plan: Mapping[str, Any]) -> None:
@@ -92,12 +96,16 @@ class RunFolder:
         if before is None:
             self.write("plan.json", json.dumps(plan, indent=1))
 
-    def resume_log(self, step: int) -> None:
-        """Drop the log lines after `step`, so that the log reads as if the run had never stopped."""
+    def resume_log(self, step: int, *, evaluation_is_due: bool = False) -> None:
+        """Drop the log lines after `step`, so that the log reads as if the run had never stopped.
+
+        With `evaluation_is_due` that of the evaluation of `step` goes, too, since it is made again.
+        """
         path = self.file("log.jsonl")
         if not path.exists():
             return
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+        last = (step, not evaluation_is_due)
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= last]
         self.write("log.jsonl", "".join(f"{line}\n" for line in lines))
         self._seconds_before = max((json.loads(line)["time"] for line in lines), default=0.0)
 
@@ -106,7 +114,8 @@ class RunFolder:
         if not self.writes:
             return
         seconds = self._seconds_before + time.monotonic() - self._started
-        with self.file("log.jsonl").open("a", encoding="utf-8") as file:
+        path = self.file("log.jsonl")
+        with _written(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": entry["step"], "time": round(seconds, 3)} | dict(entry)) + "\n")
 
 
@@ -129,6 +138,18 @@ def open_run(config: RunConfig, *, writes: bool = True) -> Iterator[RunFolder]:
             remove_temporary(folder)
         remove_temporary(path)
         yield run
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Say in one message what to do when a file of the run cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be written ({error}). The checkpoints of the run are whole. Make room, then type the same "
+            "command again: it goes on behind the newest of them."
+        ) from error
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
@@ -154,11 +175,13 @@ def _filled(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
     return {**values, **missing, **inner}
 
 
-def _step_of(line: str) -> float:
+def _step_of(line: str) -> tuple[float, bool]:
+    """Return the step of a log line, and whether it tells of the evaluation after it."""
     try:
-        return float(json.loads(line)["step"])
+        entry = json.loads(line)
+        return float(entry["step"]), "evaluation" in entry
     except (ValueError, KeyError):
-        return float("inf")  # the torn last line of a killed process
+        return float("inf"), False  # the torn last line of a killed process
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

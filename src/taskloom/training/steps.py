@@ -27,6 +27,7 @@ class StepSource:
         self.plan = plan
         self.model = model
         self.pool_steps = config.training.pool_steps
+        self._pool = -1, Drawn(*(np.zeros(0, np.int64) for _ in range(3)))
         self.seed = config.seed
         self.families = tuple(sorted({task.family for task in plan.tasks}))
         self.family_of_task = torch.tensor([self.families.index(task.family) for task in plan.tasks])
@@ -54,13 +55,23 @@ class StepSource:
         if self.pool_steps == 1:
             return self.plan.drawn(step)
         pool, part = divmod(step - 1, self.pool_steps)
+        known, rows = self._pool
+        if known != pool:
+            rows = self._pooled(pool)
+            self._pool = pool, rows
+        turn = np.argsort(hashed(key_of("pool", self.seed, pool), np.arange(self.pool_steps)))
+        size = len(rows) // self.pool_steps
+        return rows.take(np.arange(turn[part] * size, (turn[part] + 1) * size))
+
+    def _pooled(self, pool: int) -> Drawn:
+        """Return the rows of all steps of a pool, by length.
+
+        The mixture replays its counts from the start for a step before the last one, so a pool is drawn once and kept.
+        """
         steps = range(pool * self.pool_steps + 1, (pool + 1) * self.pool_steps + 1)
         drawn = [self.plan.drawn(one) for one in steps]
         rows = Drawn(*(np.concatenate([getattr(one, name) for one in drawn]) for name in ("task", "place", "epoch")))
-        order = self.batcher.by_length(rows)
-        turn = np.argsort(hashed(key_of("pool", self.seed, pool), np.arange(self.pool_steps)))
-        size = len(order) // self.pool_steps
-        return rows.take(order[turn[part] * size : (turn[part] + 1) * size])
+        return rows.take(self.batcher.by_length(rows))
 
     def longest(self) -> StepBatch:
         """Return the longest rows of all tasks, as many as fit into one micro-batch: what takes the most memory."""
@@ -88,9 +99,10 @@ class StepSource:
         )
 
     def _weighed(self, micro: MicroBatch, class_weights: Tensor) -> MicroBatch:
+        is_class = micro.kind == CLASSES  # the label of a choice is a place, beyond the task's one row
         first = torch.from_numpy(self.model.table.starts)[micro.task]
-        factor = class_weights[first + micro.label.clamp(min=0)]
-        return dataclasses.replace(micro, weight=micro.weight * torch.where(micro.kind == CLASSES, factor, 1.0))
+        factor = class_weights[torch.where(is_class, first + micro.label, 0)]
+        return dataclasses.replace(micro, weight=micro.weight * torch.where(is_class, factor, 1.0))
 
     def describe(self, batch: StepBatch, micro_batch: int, example: int) -> str:
         """Return "task, row" of one example, for an error message."""

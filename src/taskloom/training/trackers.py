@@ -6,9 +6,10 @@ The log of a run is log.jsonl; a tracker is a copy for looking at. TensorBoard i
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,9 +49,9 @@ class TensorBoard:
 class Hosted:
     """trackio or wandb, whose calls are the same: `init`, `log`, `finish`. A run that goes on keeps its name there."""
 
-    def __init__(self, package: str, *, name: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, package: str, *, folder: Path, name: str, config: Mapping[str, Any]) -> None:
         self._library: Any = importlib.import_module(package)
-        known = {"id": name} if package == "wandb" else {}
+        known = {"id": run_id(folder)} if package == "wandb" else {}
         self._library.init(project="taskloom", name=name, config=dict(config), resume="allow", **known)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -71,10 +72,24 @@ def open_trackers(
             raise ConfigError(
                 f"output.track names {package!r}, which is not installed. Type: pip install {package}, or take it out."
             )
-    found: list[Tracker] = [Hosted(package, name=name, config=config) for package in names]
+    found: list[Tracker] = [Hosted(package, folder=folder, name=name, config=config) for package in names]
     if importlib.util.find_spec("tensorboard") is not None:
         found.append(TensorBoard(folder / FOLDER, step=step))
     return found
+
+
+def close_trackers(trackers: Sequence[Tracker], *, warn: Callable[[str], None]) -> None:
+    """Close all of them; one that has no room to write is told, and hides no error that ended the run."""
+    for tracker in trackers:
+        try:
+            tracker.close()
+        except OSError as error:
+            warn(f"A tracker could not write its last values ({error}); log.jsonl has them.")
+
+
+def run_id(folder: Path) -> str:
+    """Return what tells a run from all others: runs of one name in two folders are two."""
+    return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
 
 
 def flat(entry: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Any
 from taskloom.config import RunConfig
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
+from taskloom.errors import ConfigError
 from taskloom.evaluation.engine import Engine, Job, fingerprint, scored_splits
 from taskloom.evaluation.evaluator import Answering, evaluate_task
 from taskloom.evaluation.report import TaskReport, summarize
@@ -23,8 +24,8 @@ from taskloom.recipes.recipe import Task
 from taskloom.training.building import average_with_start, build_model, make_optimizer
 from taskloom.training.checkpoint import (
     Checkpoint,
+    agreed_checkpoint,
     load_checkpoint,
-    newest_checkpoint,
     remove_old,
     save_checkpoint,
     step_name,
@@ -37,7 +38,7 @@ from taskloom.training.plan import Plan
 from taskloom.training.ranks import Ranks
 from taskloom.training.run_folder import RunFolder
 from taskloom.training.steps import StepSource
-from taskloom.training.trackers import Tracker, flat, open_trackers
+from taskloom.training.trackers import Tracker, close_trackers, flat, open_trackers
 from taskloom.training.watch import TELL_EVERY, Best, Speed, family_means, peak_memory
 
 
@@ -65,7 +66,7 @@ class Trainer:
     speed: Speed = field(default_factory=Speed)
     recent: list[dict[str, float]] = field(default_factory=list)
     evaluation_is_due: bool = False
-    """Whether the run was stopped before the evaluation of its last step was done."""
+    """Whether the state was saved before the evaluation of its step was done."""
 
     @property
     def stopped_early(self) -> bool:
@@ -73,7 +74,13 @@ class Trainer:
         return 0 < self.config.training.early_stop <= self.best.since
 
     def train(self) -> None:
-        """Run the steps that are left; the state after the last one is saved."""
+        """Run the steps that are left; the state after the last one is saved. Trackers are closed whatever happens."""
+        try:
+            self._train()
+        finally:
+            close_trackers(self.trackers, warn=self.progress.say)
+
+    def _train(self) -> None:
         if self.evaluation_is_due:
             self._evaluate_on_the_way(self.step)
             self.evaluation_is_due = False
@@ -100,8 +107,6 @@ class Trainer:
         if self.config.training.start_share:
             average_with_start(self.model, self.config, resolve_encoder(self.config.encoder))
         self._choose_thresholds()
-        for tracker in self.trackers:
-            tracker.close()
 
     def _choose_thresholds(self) -> None:
         found = choose_thresholds(self.model, list(self.plan.stores), how=self._how(), seed=self.config.seed)
@@ -271,6 +276,9 @@ class Trainer:
             return
         self._evaluate_some(self.step)
         self.compute.ranks.wait()
+        if self.best.score is None:
+            self.progress.say("best checkpoint: no task has rows that can be scored, so the last step is taken")
+            return
         self.model.load_state_dict(load_checkpoint(self.run.best / step_name(self.best.step)).weights)
         self.progress.say(f"best checkpoint: step {self.best.step}, mean score {self.best.score}")
 
@@ -288,12 +296,17 @@ def start_trainer(
     compute = Computation(config.seed, device, choose_autocast(config.training.precision, device), ranks)
     trainer = Trainer(config, run, plan, model, Tokenizer.open(folder), optimizer, compute, progress)
     trainer.health.skip_spikes = config.training.skip_spikes
-    checkpoint = newest_checkpoint(run.checkpoints, warn=progress.say)
+    checkpoint = agreed_checkpoint(run.checkpoints, ranks, warn=progress.say)
     if checkpoint is not None:
+        if checkpoint.step > plan.steps:
+            raise ConfigError(
+                f"{run.path} has done {checkpoint.step} steps, and {plan.steps} are asked for. Ask for "
+                f"{checkpoint.step} or more by training.steps, or type `name=NEW_NAME` for a new run."
+            )
         trainer.restore(checkpoint)
         progress.say(f"continuing after step {checkpoint.step} of {plan.steps}")
     if ranks.writes:
-        run.resume_log(trainer.step)
+        run.resume_log(trainer.step, evaluation_is_due=trainer.evaluation_is_due)
         trainer.trackers = open_trackers(
             config.output.track, folder=run.path, name=config.name, config=config.model_dump(mode="json"),
             step=trainer.step,

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskloom.config import RunConfig
-from taskloom.errors import ModelError
+from taskloom.errors import ConfigError, ModelError
 from taskloom.progress import Progress
 from taskloom.workflows.preparing import Preparation, choose, kept_away, prepare
 
 if TYPE_CHECKING:
     from taskloom.evaluation.report import RunReport
+    from taskloom.training.run_folder import RunFolder
     from taskloom.training.trainer import Trainer
 
 
@@ -41,21 +42,29 @@ def train(config: RunConfig, *, progress: Progress | None = None) -> Run:
     with joined_ranks(config.training.device) as ranks, open_run(config, writes=ranks.writes) as run:
         progress = progress if progress and ranks.writes else Progress()
         with ranks.one_by_one():
-            run.keep_or_compare_config(config)
+            run.compare_config(config)
             preparation = prepare(config, progress=progress)
         pairs = list(preparation.trainable())
         plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs], preparation.left_out_rows)
         run.keep_or_compare_plan(plan.to_json(config=config))
         results = run.file("results.json")
-        if results.exists() and run.model.is_dir() and _is_finished(read_report(results), config, plan.steps):
+        if results.exists() and run.model.is_dir() and _is_finished(read_report(results), run, config, plan.steps):
             progress.say(f"{run.path} is finished: {plan.steps} steps. Type `name=NEW_NAME` for a new run.")
             return Run(run.path, read_report(results))
         trainer = start_trainer(config, run, plan, progress=progress, ranks=ranks)
+        run.keep_config(config)
         trainer.train()
         return Run(run.path, _write_results(trainer, preparation))
 
 
-def _is_finished(report: RunReport, config: RunConfig, steps: int) -> bool:
+def _is_finished(report: RunReport, run: RunFolder, config: RunConfig, steps: int) -> bool:
+    """Tell whether nothing is left to do; raises ConfigError when the run has gone beyond what is asked for."""
+    if report.step > steps:
+        raise ConfigError(
+            f"{run.path} is finished with {report.step} steps, and {steps} are asked for. Its model, results.json and "
+            f"checkpoints are those of {report.step} steps. Ask for {report.step} or more by training.steps, or type "
+            "`name=NEW_NAME` for a new run."
+        )
     stopped_early = bool(report.training.get("stopped_early")) and config.training.early_stop > 0
     return report.step == steps or stopped_early
 
