@@ -35,8 +35,8 @@ classify: --backend --device --labels --long --multi-label --none-below --output
     MODEL
 distil: --device --epochs --labels --long --name --output --precision --seed --template --way FILE MODEL
 predict: --abstain-below --adapter --backend --device --precision --task FILE MODEL
-serve: --api-key-file --backend --device --gather-ms --host --max-body --max-labels --max-queued --max-texts --port
-    --precision MODEL
+serve: --api-key-file --backend --device --gather-ms --host --max-body --max-labels --max-queued --max-texts --no-key
+    --port --precision MODEL
 cache: --clear
 quickstart: --folder --hub
 """
