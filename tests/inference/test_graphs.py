@@ -296,6 +296,14 @@ def test_rows_for_int8_that_are_not_there(
         exporting._check_rows(bert, calibrate, head, Tokenizer.open(bert), LENGTH)
 
 
+def test_public_export_knows_every_form() -> None:
+    """What the command writes is allowed by the type of the function, and told in its text."""
+    told = taskloom.export.__doc__ or ""
+    assert [form for form in exporting.FORMS if f'"{form}"' not in told] == []
+    allowed = taskloom.export.__annotations__["format"]
+    assert [form for form in exporting.FORMS if f"'{form}'" not in allowed.replace('"', "'")] == []
+
+
 def test_public_functions(bert: Path, tmp_path: Path) -> None:
     """`taskloom.export` and `load_model` take the forms and runtimes by name."""
     assert taskloom.export(bert, tmp_path / "out", head="topic", format="onnx") == tmp_path / "out"
