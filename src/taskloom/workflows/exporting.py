@@ -18,7 +18,7 @@ from taskloom.errors import ModelError, SourceError, UnknownTaskError, did_you_m
 from taskloom.inference import tracing
 from taskloom.inference.adapters import write_adapter
 from taskloom.inference.check_rows import CheckRows
-from taskloom.inference.export import AUTO_CLASSES, check_new, find_head, write_head
+from taskloom.inference.export import AUTO_CLASSES, find_head, write_head
 from taskloom.inference.folders import write_record
 from taskloom.inference.graph_networks import over_head_graph
 from taskloom.inference.graphs import FILES, FORMATS, open_graph, package
@@ -26,7 +26,7 @@ from taskloom.inference.parity import TOLERANCE, agreement, largest_difference
 from taskloom.inference.quantizing import Recorder, quantize
 from taskloom.inference.sentence_folder import write_sentence_folder
 from taskloom.modeling.head_table import Head
-from taskloom.modeling.model import SHARPNESS, Model, new_folder, pipeline_order, read_record
+from taskloom.modeling.model import SHARPNESS, Model, check_new_folder, new_folder, pipeline_order, read_record
 from taskloom.recipes.labels import normalize_label
 from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import get_task
@@ -70,7 +70,7 @@ def export(folder: Path, out: Path, wanted: Wanted) -> list[str]:
     Raises ModelError for a folder that is not empty, a package that is missing, or a form that gives other numbers:
     logits beyond 1e-4, or, unless forced, int8 with less than 98 % of the decisions.
     """
-    check_new(out)
+    check_new_folder(out)
     for name in {"onnx": ("onnxruntime",), "openvino": ("openvino",)}.get(wanted.form, ()):
         package(name)
     if wanted.int8:
