@@ -16,7 +16,7 @@ from taskloom import cli
 from taskloom.adapting.finetuning import Settings
 from taskloom.adapting.start import open_start
 from taskloom.data.store import TaskStore
-from taskloom.errors import ConfigError
+from taskloom.errors import ConfigError, DataError
 from taskloom.modeling.model import new_folder
 from taskloom.recipes.select import get_task
 from taskloom.workflows import tuning
@@ -110,6 +110,22 @@ def test_kinds_follow_from_columns(columns: dict[str, list[object]], said: Colum
     assert told or said.kind
     for column in (said.text, said.label):
         assert column is None or column in task.columns()
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (["1", "", "good"], "rows.csv, column 'b', row 2: 'good' is no number"),
+        (["1", "nan", "2"], "rows.csv, column 'b', row 1: 'nan' is no number"),
+        (["", "", ""], "rows.csv, column 'b' is empty"),
+    ],
+)
+def test_scores_that_are_no_numbers_are_named(scores: list[str], message: str, tmp_path: Path) -> None:
+    """The file, the row, counted from 0, and the value; or that there is no value at all."""
+    lines = [f"some words {number},{score}" for number, score in enumerate(scores)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b", *lines]), encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        task_of_file(tmp_path / "rows.csv", Columns("a", None, "b", "regression"))
 
 
 @pytest.mark.parametrize(
