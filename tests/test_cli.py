@@ -31,12 +31,12 @@ finetune: --data --device --epochs --kind --label --learning-rate --output --pai
     MODEL
 transfer: --device --json --max-length --max-rows --methods --output --own --seeds --seen --shots --tasks MODELS
 export: --calibrate --force --format --head --int8 --with-task-embedding OUT PATH
-classify: --backend --device --labels --long --multi-label --none-below --output --precision --template --way FILE
-    MODEL
-distil: --device --epochs --labels --long --name --output --precision --seed --template --way FILE MODEL
-predict: --abstain-below --adapter --backend --device --precision --task FILE MODEL
-serve: --api-key-file --backend --device --gather-ms --host --max-body --max-labels --max-queued --max-texts --port
-    --precision MODEL
+classify: --backend --device --format --labels --long --multi-label --none-below --output --precision --template --way
+    FILE MODEL
+distil: --device --epochs --format --labels --long --name --output --precision --seed --template --way FILE MODEL
+predict: --abstain-below --adapter --backend --device --format --precision --task FILE MODEL
+serve: --api-key-file --backend --device --gather-ms --host --max-body --max-labels --max-queued --max-texts --no-key
+    --port --precision MODEL
 cache: --clear
 quickstart: --folder --hub
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,28 @@ def test_a_torn_line_is_dropped(tmp_path: Path) -> None:
     cells = Cells(path, protocol="p")
     cells.add(cell(seed=1))
     assert len(Cells(path, protocol="p").found) == 2
+
+
+@pytest.mark.parametrize("end", ['{"version": 1, "model": "ou', '{"version": 1, "model": "Ä'])
+def test_a_kill_while_a_torn_line_is_dropped_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """The file is replaced whole: until then the lines before the torn one stand, wherever that was cut."""
+    path = tmp_path / "cells.jsonl"
+    Cells(path, protocol="p").add(cell(model="\u00e4 \u2028"))
+    torn = path.read_bytes() + end.encode()[:-1]
+    path.write_bytes(torn)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", _killed)
+        with pytest.raises(InterruptedError):
+            Cells(path, protocol="p")
+    assert path.read_bytes() == torn
+    assert len(Cells(path, protocol="p").found) == 1
+    assert path.read_bytes().endswith(b"}\n")
+
+
+def _killed(*_paths: object) -> None:
+    raise InterruptedError
 
 
 def test_lines_of_another_protocol_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from test_export import LENGTH, PAIRS, TASKS, TEXTS, saved_model
-from transformers import AutoModelForSequenceClassification, pipeline
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import taskloom
 from made_batches import NLI, described
@@ -132,6 +132,18 @@ def test_published_classifier_without_entailment(tmp_path: Path) -> None:
         assert answer["scores"] == pytest.approx(expected, abs=1e-5)
     with pytest.raises(ModelError, match="no entailment head"):
         model.classify("no", "good,bad")
+
+
+def test_one_label_is_a_score(tmp_path: Path) -> None:
+    """A published model of one output says nothing of its problem: it answers with its score, not with 100 % of it."""
+    folder = published(tmp_path / "published", ("LABEL_0",), architecture="bert")
+    assert json.loads((folder / "config.json").read_text(encoding="utf-8")).get("problem_type") is None
+    network = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokens = AutoTokenizer.from_pretrained(folder)(TEXTS, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = network(**tokens).logits.flatten().tolist()
+    found = load_model(folder).predict("classifier", TEXTS)
+    assert [answer["score"] for answer in found] == pytest.approx(expected, abs=1e-4)
 
 
 def test_what_is_no_model_is_said(tiny_bert: Path, tmp_path: Path) -> None:

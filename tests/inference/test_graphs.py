@@ -14,7 +14,7 @@ from test_export import LENGTH, PAIRS, TEXTS, saved_model
 
 import taskloom
 from taskloom.data.tokenizer import Tokenizer
-from taskloom.errors import DataError, ModelError
+from taskloom.errors import DataError, ModelError, SourceError, UnknownTaskError
 from taskloom.inference import graphs
 from taskloom.inference.check_rows import CheckRows, rows_of_file
 from taskloom.inference.parity import largest_difference
@@ -274,6 +274,34 @@ def test_mistakes_are_named(bert: Path, tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ModelError, match=r"pip install 'taskloom\[export\]'"):
         export(bert, tmp_path / "out", Wanted(form="onnx", task="topic"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("calibrate", "error", "message"),
+    [
+        (None, ModelError, "those of topic are nowhere recorded.*Give --calibrate FILE"),
+        ("rows.csv", SourceError, "There is no file rows.csv"),
+        ("./rows", SourceError, "There is no file ./rows"),
+        ("glue/rtee", UnknownTaskError, "Did you mean 'glue/rte'.* --calibrate takes a task, or a file"),
+    ],
+)
+def test_rows_for_int8_that_are_not_there(
+    calibrate: str | None, error: type[Exception], message: str, bert: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A head of rows of one's own, and a mistyped file, are told by what --calibrate takes."""
+    monkeypatch.chdir(tmp_path)
+    head = next(one for one in Network.load(bert).table.heads if one.id == "topic")
+    with pytest.raises(error, match=message):
+        exporting._check_rows(bert, calibrate, head, Tokenizer.open(bert), LENGTH)
+
+
+def test_public_export_knows_every_form() -> None:
+    """What the command writes is allowed by the type of the function, and told in its text."""
+    told = taskloom.export.__doc__ or ""
+    assert [form for form in exporting.FORMS if f'"{form}"' not in told] == []
+    allowed = taskloom.export.__annotations__["format"]
+    assert [form for form in exporting.FORMS if f"'{form}'" not in allowed.replace('"', "'")] == []
 
 
 def test_public_functions(bert: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from made_models import MAX_LENGTH, made_model
+from taskloom import cli
 from taskloom.errors import DataError, SourceError
 from taskloom.inference.inputs import (
     ChoiceRow,
@@ -120,6 +122,38 @@ def test_standard_input_is_lines_or_json(content: str, expected: list[str], monk
     """A dash reads standard input, as JSON lines if the first line begins with a brace."""
     monkeypatch.setattr("sys.stdin", io.StringIO(content))
     assert [row["text"] for row in read_rows("-")] == expected
+
+
+CSV = 'text,pair\n"one, or\ntwo",b\n'
+
+
+@pytest.mark.parametrize(("format", "content"), [("csv", CSV), ("tsv", CSV.replace(",", "\t").replace("\t ", ", "))])
+def test_a_format_that_is_given_counts(
+    format: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard input and files of any ending are read, and counted, in the format that is given."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(content))
+    (tmp_path / "rows.dat").write_text(content, encoding="utf-8")
+    for source in ("-", tmp_path / "rows.dat"):
+        assert list(read_rows(source, format=format)) == [{"text": "one, or\ntwo", "pair": "b"}]
+    assert count_rows(tmp_path / "rows.dat", format=format) == 1
+    (tmp_path / "rows.csv").write_text("text\na\n", encoding="utf-8")
+    assert [row["text"] for row in read_rows(tmp_path / "rows.csv", format="lines")] == ["text", "a"]
+
+
+@pytest.mark.parametrize("command", ["classify", "predict"])
+def test_commands_read_csv_from_standard_input(
+    command: str, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --format csv the header is no text: two rows, two answers."""
+    made_model(tiny_bert, names=("topics", "nli")).save(
+        tmp_path / "model", tokenizer_folder=tiny_bert, max_length=MAX_LENGTH, encoder_name="tiny"
+    )
+    options = ["--labels", "car,day"] if command == "classify" else ["--task", "made/topics"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("text\na bee\nthe car\n"))
+    arguments = [command, str(tmp_path / "model"), "-", "--format", "csv", "--device", "cpu", *options]
+    assert cli.main(arguments) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.txt", "rows.jsonl"])

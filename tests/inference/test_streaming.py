@@ -79,7 +79,7 @@ def test_goes_on_after_the_last_whole_line(opened: Model, tmp_path: Path, kept: 
 
 
 def test_answers_of_another_kind_are_not_mixed(opened: Model, tmp_path: Path) -> None:
-    """Other texts, labels or options, fewer rows, and files of something else are refused, and stay as they are."""
+    """Other texts, labels or options, and files of something else are refused, and stay as they are."""
     output = tmp_path / "out.jsonl"
     write(work(opened), output)
     before = output.read_bytes()
@@ -89,15 +89,43 @@ def test_answers_of_another_kind_are_not_mixed(opened: Model, tmp_path: Path) ->
         (work(opened, multi_label=True), ROWS),
         (work(opened, none_below=0.5), ROWS),
         (work(opened), others),
-        (work(opened), ROWS[:20]),
     ):
-        with pytest.raises(DataError, match="Give another file"):
+        with pytest.raises(DataError, match="of another kind"):
             write(other, output, rows)
     assert output.read_bytes() == before
-    output.write_text("notes\n", encoding="utf-8")
-    with pytest.raises(DataError, match="something else"):
-        write(work(opened), output)
-    assert output.read_text(encoding="utf-8") == "notes\n"
+    for notes in ("notes\n", "notes without an end"):
+        output.write_text(notes, encoding="utf-8")
+        with pytest.raises(DataError, match="something else"):
+            write(work(opened), output)
+        assert output.read_text(encoding="utf-8") == notes
+
+
+@pytest.mark.parametrize("rows", [0, 20, 49])
+def test_more_answers_than_rows_are_told(opened: Model, tmp_path: Path, rows: int) -> None:
+    """An input that became shorter is no matter of another model or label: both numbers are said."""
+    output = tmp_path / "out.jsonl"
+    write(work(opened), output)
+    before = output.read_bytes()
+    with pytest.raises(DataError, match=f"50 answers, more than there are rows: {rows}"):
+        write(work(opened), output, ROWS[:rows])
+    assert output.read_bytes() == before
+
+
+def test_one_process_at_a_time_writes_a_file(opened: Model, tmp_path: Path) -> None:
+    """A second command on the same file is refused before it reads or cuts anything; the first is not disturbed."""
+    output = tmp_path / "out.jsonl"
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from ROWS[:20]
+        before = output.read_bytes()
+        with pytest.raises(DataError, match="Another process writes answers to"):
+            write(work(opened), output)
+        assert output.read_bytes() == before
+        yield from ROWS[20:]
+
+    write_answers(work(opened), rows(), output, total=None, progress=Progress())
+    found = [json.loads(line)["row"] for line in output.read_text(encoding="utf-8").splitlines()]
+    assert found == list(range(50))
 
 
 def test_each_row_may_bring_its_labels(opened: Model) -> None:

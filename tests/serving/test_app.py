@@ -296,6 +296,18 @@ def test_key_is_asked_for(served_model: Model) -> None:
             assert http.get("/metrics", headers={"X-API-Key": wrong.encode()}).status_code == 401
 
 
+def test_what_is_open_tells_nothing_about_the_model(served_model: Model) -> None:
+    """Without the key, health says only that the server is up, and the description names no trained task."""
+    with client(served_model, api_key="sesame") as http:
+        assert http.get("/health").json() == {"status": "ok"}
+        assert http.get("/health", headers={"X-API-Key": "sesam"}).json() == {"status": "ok"}
+        whole = http.get("/health", headers={"X-API-Key": "sesame"}).json()
+        assert whole == {"status": "ok", "model": "made", "tasks": 6, "queued": 0}
+        described = http.get("/openapi.json")
+        assert described.status_code == 200
+        assert not [task for task in served_model.tasks if task.partition("@")[0] in described.text]
+
+
 def test_stopping_server_refuses(http: Any) -> None:
     """Once it stops, new requests get 503 with Retry-After, and health says so."""
     http.app.state.service.batcher.refuse()

@@ -190,6 +190,39 @@ def test_a_text_is_never_markup(page: Any) -> None:
     assert page.title == "taskloom"
 
 
+BUSY = "window.fetch = async () => new Response('', { status: 429, headers: { 'Retry-After': '60' } });"
+HANGS = """window.fetch = (path, { signal }) => new Promise((_, stop) =>
+  signal.addEventListener("abort", () => stop(signal.reason)));"""
+SOON = "setTimeout(arguments[0], 200);"
+
+
+def test_stop_ends_waiting_for_a_busy_server(page: Any) -> None:
+    """A server that says to come again in a minute does not hold the page for that minute."""
+    page.execute_script(BUSY)
+    one(page, "#texts").send_keys("a bee")
+    one(page, "#label-input").send_keys("music,")
+    one(page, "#classify-form .main").click()
+    until(page, lambda: "busy" in text(page, "#status"))
+    one(page, "#classify-form .stop").click()
+    page.execute_async_script(SOON)
+    assert text(page, "#status") == "Stopped."
+    assert not one(page, "#classify-form .stop").is_displayed()
+
+
+def test_a_run_that_was_replaced_says_nothing(page: Any) -> None:
+    """Asked again before the answer is there, the page tells of the new run alone."""
+    page.execute_script(HANGS)
+    one(page, "#texts").send_keys("a bee")
+    one(page, "#label-input").send_keys("music,")
+    for _ in range(2):
+        one(page, "#classify-form .main").click()
+        page.execute_async_script(SOON)
+        assert text(page, "#status") == "Working …"
+        assert one(page, "#classify-form .stop").is_displayed()
+    one(page, "#classify-form .stop").click()
+    until(page, lambda: text(page, "#status") == "Stopped.")
+
+
 @pytest.mark.parametrize("tab", ["labels", "tasks", "model"])
 def test_fits_a_phone(page: Any, tab: str) -> None:
     """At 390 pixels nothing sticks out to the side, and what can be pressed is 24 pixels high or more."""

@@ -41,13 +41,13 @@ def hang_up(address: str, body: bytes, **headers: str) -> None:
     head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(f"POST /classify HTTP/1.1\r\n{head}\r\n".encode() + body)
-        wait_for_line(address, 1)
-    wait_for_line(address, 0)
+        wait_for_line(address, 1, **headers)
+    wait_for_line(address, 0, **headers)
 
 
-def wait_for_line(address: str, length: int) -> None:
+def wait_for_line(address: str, length: int, **headers: str) -> None:
     """Wait until so many requests stand in the line."""
-    while ask(address, "/health")[1]["queued"] != length:
+    while ask(address, "/health", **headers)[1]["queued"] != length:
         time.sleep(0.01)
 
 
@@ -62,7 +62,7 @@ def test_a_process_from_its_first_line_to_sigterm(served_run: Path) -> None:
         hang_up(address, json.dumps(body).encode(), **key)
         with ThreadPoolExecutor(3) as pool:
             begun = [pool.submit(ask, address, "/classify", body, **key) for _ in range(3)]
-            wait_for_line(address, 3)
+            wait_for_line(address, 3, **key)
             server.send_signal(signal.SIGTERM)
             while (told := ask(address, "/health"))[0] == 200:
                 pass
@@ -93,17 +93,25 @@ def test_loopback(host: str, alone: bool) -> None:
     assert is_loopback(host) is alone
 
 
-def test_open_address_without_a_key_is_warned_about(
+def test_open_address_needs_a_key(
     served_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bound elsewhere without a key there is a warning; with one, or on loopback, there is none."""
-    monkeypatch.setattr("taskloom.serving.server.serve", lambda app, **options: None)
-    cli.main(["serve", str(served_run), "--host", "0.0.0.0"])
-    assert "everybody who reaches 0.0.0.0" in capsys.readouterr().err
-    cli.main(["serve", str(served_run)])
+    """Bound elsewhere without a key nothing is served, unless --no-key says so; with a key, or on loopback, it is."""
+    served: list[Any] = []
+    monkeypatch.setattr("taskloom.serving.server.serve", lambda app, **options: served.append(options["host"]))
+    everywhere = ["serve", str(served_run), "--host", "0.0.0.0"]
+    assert (cli.main(everywhere), served) == (2, [])
+    told = capsys.readouterr().err
+    assert all(word in told for word in ("who reaches 0.0.0.0", "TASKLOOM_API_KEY", "--api-key-file", "--no-key"))
+    assert cli.main([*everywhere, "--no-key"]) == 0
+    assert "Warning: everybody who reaches 0.0.0.0" in capsys.readouterr().err
+    assert cli.main(["serve", str(served_run)]) == 0
     monkeypatch.setenv("TASKLOOM_API_KEY", "sesame")
-    cli.main(["serve", str(served_run), "--host", "0.0.0.0"])
+    assert cli.main(everywhere) == 0
+    assert served == ["0.0.0.0", "127.0.0.1", "0.0.0.0"]
     assert "Warning" not in capsys.readouterr().err
+    assert cli.main([*everywhere, "--no-key"]) == 2
+    assert "There is a key, and --no-key is given" in capsys.readouterr().err
 
 
 def test_key_file(served_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:

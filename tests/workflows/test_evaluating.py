@@ -22,6 +22,7 @@ from taskloom.workflows import evaluating
 from taskloom.workflows.own_rows import OwnRows, task_of_rows
 from taskloom.workflows.preparing import rows_of
 from taskloom.workflows.running import train
+from taskloom.workflows.subject import locate
 
 WORDS = ("cat", "dog", "red", "blue", "big", "small", "happy", "sad")
 MOODS = ("Good Mood", "bad_mood")
@@ -236,6 +237,20 @@ def test_mistakes_about_own_rows(run: Path, tmp_path: Path, name: str) -> None:
     options = {"text": "said", "label": "answer"} | more
     with pytest.raises(error, match=message):
         evaluating.evaluate(run, data=OwnRows(file=rows_file(tmp_path, labels), **options))
+
+
+def test_models_of_one_name_keep_their_results_apart(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lone models of the same name in two folders have results of their own, the first under its plain name."""
+    monkeypatch.chdir(tmp_path)
+    options = {"data": OwnRows(file=rows_file(tmp_path, MOODS), text="said", label="answer", head="own/moods")}
+    for owner in ("ann", "bob"):
+        shutil.copytree(run / "model", tmp_path / owner / "tickets")
+        evaluating.evaluate(Path(owner) / "tickets", **options)
+    kept = sorted(path.parent for path in Path("evaluations").glob("*/results.json"))
+    assert [path.name.rstrip("0123456789abcdef") for path in kept] == ["tickets", "tickets-"]
+    assert [locate(tmp_path / owner / "tickets").results for owner in ("ann", "bob")] == kept
 
 
 def test_two_runs_against_each_other(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,13 +16,14 @@ from taskloom.adapting.choosing import advantages, best_setting, best_way, repor
 from taskloom.adapting.finetuning import Settings
 from taskloom.adapting.measuring import Bench, ProbeSetting, TuneSetting
 from taskloom.adapting.start import Start, open_start
-from taskloom.errors import ConfigError, DataError
+from taskloom.data.locks import locked
+from taskloom.errors import ConfigError, DataError, UserError
 from taskloom.evaluation.protocol import Protocol, parse_methods, parse_shots
 from taskloom.evaluation.transfer_report import Cell, TransferReport
 from taskloom.recipes.select import get_task
 from taskloom.workflows.overlapping import touched_rows
 from taskloom.workflows.preparing import rows_of
-from taskloom.workflows.transferring import transfer
+from taskloom.workflows.transferring import kept_overlap, transfer
 from taskloom.workflows.tuning import prepare_for
 
 SMALL = Protocol(tasks=("builtin/agreement", "builtin/number_choice"), shots=(2,), seeds=2, max_rows=20, max_length=40)
@@ -80,6 +81,23 @@ def test_a_run_is_measured_once_and_compared(
         transfer(models, dataclasses.replace(SMALL, seen=True, seeds=3), output=tmp_path, device="cpu")
     with pytest.raises(DataError, match="another --output"):
         transfer(models, dataclasses.replace(SMALL, max_rows=21), output=tmp_path, device="cpu")
+
+
+def test_one_process_at_a_time_measures_into_a_folder(tiny_bert: Path, tmp_path: Path) -> None:
+    """A second one is told, before it reads or writes anything there."""
+    with locked(tmp_path / ".lock"), pytest.raises(UserError, match="in use by another process"):
+        transfer([str(tiny_bert)], dataclasses.replace(SMALL, methods=("probe",)), output=tmp_path, device="cpu")
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_overlap_that_cannot_be_read_is_looked_for_again(tmp_path: Path) -> None:
+    """What a killed process left half written is no reason to stop."""
+    path = tmp_path / "overlap.json"
+    assert kept_overlap(path) == {}
+    path.write_text('{"w a@1": [0.5, "told"], "w b@', encoding="utf-8")
+    assert kept_overlap(path) == {}
+    path.write_text('{"w a@1": [0.5, "told"]}', encoding="utf-8")
+    assert kept_overlap(path) == {"w a@1": [0.5, "told"]}
 
 
 def test_trained_tasks_are_refused_unless_asked_for(trained: Path, tiny_bert: Path) -> None:

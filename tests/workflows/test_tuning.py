@@ -11,11 +11,13 @@ import pytest
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 import taskloom
+from made_models import MAX_LENGTH, made_model
 from taskloom import cli
 from taskloom.adapting.finetuning import Settings
 from taskloom.adapting.start import open_start
 from taskloom.data.store import TaskStore
-from taskloom.errors import ConfigError
+from taskloom.errors import ConfigError, DataError
+from taskloom.modeling.model import new_folder
 from taskloom.recipes.select import get_task
 from taskloom.workflows import tuning
 from taskloom.workflows.own_data import Columns, task_of_file
@@ -111,6 +113,22 @@ def test_kinds_follow_from_columns(columns: dict[str, list[object]], said: Colum
 
 
 @pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (["1", "", "good"], "rows.csv, column 'b', row 2: 'good' is no number"),
+        (["1", "nan", "2"], "rows.csv, column 'b', row 1: 'nan' is no number"),
+        (["", "", ""], "rows.csv, column 'b' is empty"),
+    ],
+)
+def test_scores_that_are_no_numbers_are_named(scores: list[str], message: str, tmp_path: Path) -> None:
+    """The file, the row, counted from 0, and the value; or that there is no value at all."""
+    lines = [f"some words {number},{score}" for number, score in enumerate(scores)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b", *lines]), encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        task_of_file(tmp_path / "rows.csv", Columns("a", None, "b", "regression"))
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--task", "glue/rte", "--data", "rows.jsonl"], "either --task TASK or --data FILE"),
@@ -138,6 +156,38 @@ def test_mistakes_are_told_in_one_message(
     table(tmp_path, "rows.jsonl", {"text": ["a b c", "d e f"] * 20, "label": ["x", "y"] * 20})
     assert cli.main(["finetune", str(tiny_bert), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["finetune", "distil", "export"])
+def test_the_current_folder_is_refused_at_once(
+    command: str, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty folder that the command is typed in cannot be replaced; that is said before anything is computed."""
+    made_model(tiny_bert).save(
+        tmp_path / "made", tokenizer_folder=tiny_bert, max_length=MAX_LENGTH, encoder_name="tiny"
+    )
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts.txt").write_text("\n".join(f"text {number}" for number in range(60)), encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "empty")
+    arguments = {
+        "finetune": ["../made", "--task", "builtin/agreement", "--output", "."],
+        "distil": ["../made", "../texts.txt", "--labels", "car,bee", "--output", "../empty"],
+        "export": ["../made", "."],
+    }
+    assert cli.main([command, *arguments[command]]) == 2
+    assert "is the folder that you are in" in capsys.readouterr().err
+    assert list(tmp_path.glob("empty/*")) == list(tmp_path.glob(".tmp-*")) == []
+
+
+def test_a_new_folder_may_be_named_by_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that ends in dots is the folder that it leads to."""
+    (tmp_path / "out" / "in").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "out" / "in")
+    with new_folder(Path("../new/.")) as temporary:
+        (temporary / "file").touch()
+    with new_folder(Path("../new/in/../../other")) as temporary:
+        assert temporary.parent == tmp_path / "out"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["in", "new", "other"]
 
 
 def test_the_command_writes_and_tells(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from taskloom.commands.options import Adapter, Backend, Device, ModelPath, Precision, RunOrModel, TextFile
+from taskloom.commands.options import Adapter, Backend, Device, ModelPath, Precision, RunOrModel, TextFile, TextFormat
 from taskloom.commands.printing import chunks, open_model, print_lines, tell_terminal
 
 
@@ -51,6 +51,7 @@ def predict(
     model: ModelPath,
     file: TextFile = "-",
     *,
+    form: TextFormat = None,
     task: Annotated[str, typer.Option(help="A task that the model was trained on.", show_default=False)],
     abstain_below: Annotated[
         float | None,
@@ -66,5 +67,6 @@ def predict(
 
     tell_terminal(file)
     opened = open_model(model, device, precision, backend, adapter)
-    answered = (opened.predict(task, chunk, abstain_below=abstain_below) for chunk in chunks(read_rows(file)))
+    rows = read_rows(file, format=form)
+    answered = (opened.predict(task, chunk, abstain_below=abstain_below) for chunk in chunks(rows))
     print_lines(numbered(answer for answers in answered for answer in answers))

@@ -28,6 +28,10 @@ TextFile = Annotated[
     str,
     typer.Argument(metavar="[FILE|-]", help="Lines, .csv, .tsv or .jsonl; - is standard input.", show_default=False),
 ]
+TextFormat = Annotated[
+    Literal["lines", "csv", "tsv", "jsonl"] | None,
+    typer.Option("--format", help="Default: by the ending; - is lines or jsonl.", show_default=False),
+]
 Precision = Annotated[Literal["auto", "fp32", "bf16", "int8"], typer.Option(help="Arithmetic.")]
 Backend = Annotated[
     Literal["auto", "torch", "onnx", "openvino"], typer.Option(help="The runtime; others than torch run on the CPU.")

@@ -18,11 +18,14 @@ KEY_VARIABLE = "TASKLOOM_API_KEY"
 
 def serve(
     model: ModelPath,
-    host: Annotated[str, typer.Option(help="The address; others than this machine's own need a key.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="The address; others than this machine's own need a key, or --no-key.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     api_key_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"The key clients send; or in {KEY_VARIABLE}.")
     ] = None,
+    no_key: Annotated[bool, typer.Option("--no-key", help="Let everybody who reaches the address ask.")] = False,
     max_body: Annotated[int, typer.Option(help="Bytes of a request.")] = 1_000_000,
     max_texts: Annotated[int, typer.Option(help="Texts of a request.")] = 256,
     max_labels: Annotated[int, typer.Option(help="Labels of a request.")] = 200,
@@ -39,15 +42,14 @@ def serve(
     """
     _check_extra()
     from taskloom.serving.app import make_app
-    from taskloom.serving.server import is_loopback, serve
+    from taskloom.serving.server import serve
     from taskloom.serving.settings import Settings
 
     settings = Settings(
         max_body=max_body, max_texts=max_texts, max_labels=max_labels, max_queued=max_queued, gather_ms=gather_ms,
         api_key=_key(api_key_file),
     )  # fmt: skip
-    if not settings.api_key and not is_loopback(host):
-        _say(f"Warning: everybody who reaches {host} can use the model. Set {KEY_VARIABLE} or --api-key-file.")
+    _check_open(host, settings.api_key, no_key=no_key)
     serve(make_app(open_model(model, device, precision, backend), settings), host=host, port=port, say=_say)
 
 
@@ -66,6 +68,22 @@ def _key(file: Path | None) -> str:
     if not key:
         raise SourceError(f"--api-key-file {file} is empty. Write the key into it, on one line.")
     return key
+
+
+def _check_open(host: str, key: str, *, no_key: bool) -> None:
+    """Raise UserError where others than this machine could ask without a key, and nobody said that they may."""
+    from taskloom.serving.server import is_loopback
+
+    if key and no_key:
+        raise UserError(f"There is a key, and --no-key is given. Leave it out, or unset {KEY_VARIABLE}.")
+    if key or is_loopback(host):
+        return
+    if not no_key:
+        raise UserError(
+            f"Everybody who reaches {host} could use the model. Set {KEY_VARIABLE} or give --api-key-file FILE with "
+            "the key that clients send; or type --no-key if nobody else can reach it, or everybody may."
+        )
+    _say(f"Warning: everybody who reaches {host} can use the model.")
 
 
 def _check_extra() -> None:

@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from taskloom.commands.options import Backend, Device, LongTexts, ModelPath, Precision, TextFile, ZeroShotWay
+from taskloom.commands.options import (
+    Backend,
+    Device,
+    LongTexts,
+    ModelPath,
+    Precision,
+    TextFile,
+    TextFormat,
+    ZeroShotWay,
+)
 from taskloom.commands.printing import as_lines, open_model, print_lines, tell_terminal
 from taskloom.errors import UserError
 
@@ -18,6 +27,7 @@ def classify(
     model: ModelPath,
     file: TextFile = "-",
     *,
+    form: TextFormat = None,
     labels: Annotated[
         str | None,
         typer.Option(help="Labels with commas, or a .json or .toml file; default: each row's column labels."),
@@ -54,10 +64,11 @@ def classify(
     tell_terminal(file)
     opened = open_model(model, device, precision, backend)
     work = Work(opened.classifier(long=long), question, None if given is None else label_set(given))
+    rows = read_rows(file, format=form)
     if output is None:
-        print_lines(as_lines(chain.from_iterable(work.answers(read_rows(file)))))
+        print_lines(as_lines(chain.from_iterable(work.answers(rows))))
     else:
-        write_answers(work, read_rows(file), output, total=count_rows(file), progress=for_stream())
+        write_answers(work, rows, output, total=count_rows(file, format=form), progress=for_stream())
     if output is not None or work.tally.long:
         for line in summary(work):
             print(line, file=sys.stderr)
@@ -67,6 +78,7 @@ def distil(
     model: ModelPath,
     file: TextFile,
     *,
+    form: TextFormat = None,
     labels: Annotated[
         str, typer.Option(help="Labels with commas, or a .json or .toml file of descriptions.", show_default=False)
     ],
@@ -100,7 +112,7 @@ def distil(
         question=Question(way=way, templates=templates(template or TEMPLATE)), precision=precision,
         settings=distilling.settings_of(epochs),
     )  # fmt: skip
-    texts = [text_of(row, number) for number, row in enumerate(read_rows(file))]
+    texts = [text_of(row, number) for number, row in enumerate(read_rows(file, format=form))]
     folder = output or distilling.default_output(model, name)
     done = distilling.distil(request, texts, output=folder, progress=progress.for_stream())
     for line in distilling.lines(done):

@@ -7,6 +7,7 @@ process left half written is dropped. The report is a pure function of the lines
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -76,8 +77,7 @@ class Cells:
                 file.write(cell.model_dump_json() + "\n")
 
     def _read(self, path: Path) -> None:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n")]
+        *whole, torn = path.read_bytes().split(b"\n")  # bytes: a torn line may end within a character
         for number, line in enumerate(whole, start=1):
             try:
                 cell = Cell.model_validate_json(line)
@@ -92,15 +92,20 @@ class Cells:
                     f"now it is {self.protocol}). Give the same options, or another --output."
                 )
             self.found[cell.key] = cell
-        if len(whole) < len(lines):
-            path.write_text("".join(whole), encoding="utf-8")  # the torn line of a killed process
+        if torn:  # by a killed process
+            write_whole(path, "".join(f"{line.decode()}\n" for line in whole))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file; a reader, and who comes after a kill, sees the old one or the new one, never half of one."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
 
 
 def write_cells(cells: Sequence[Cell], path: Path) -> None:
-    """Write what a report is made of, a line a cell; a reader sees the old file or the new one."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text("".join(f"{cell.model_dump_json()}\n" for cell in cells), encoding="utf-8")
-    temporary.replace(path)
+    """Write what a report is made of, a line a cell."""
+    write_whole(path, "".join(f"{cell.model_dump_json()}\n" for cell in cells))
 
 
 class Mean(Frozen):
@@ -170,10 +175,8 @@ class TransferReport(Frozen):
     skipped: dict[str, str] = {}
 
     def write(self, path: Path) -> None:
-        """Write transfer.json; a reader sees the old file or the new one, never half of one."""
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(json.dumps(self.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        """Write transfer.json."""
+        write_whole(path, json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
 
 
 def means_of(cells: Sequence[Cell]) -> tuple[Mean, ...]:

@@ -18,7 +18,15 @@ from torch import Tensor, nn
 from taskloom.errors import ModelError, UnknownTaskError, did_you_mean
 from taskloom.modeling.encoder import quiet
 from taskloom.modeling.head_table import Head
-from taskloom.modeling.model import Model, new_folder, pipeline_order, read_record, save_tokenizer, save_with_head
+from taskloom.modeling.model import (
+    Model,
+    check_new_folder,
+    new_folder,
+    pipeline_order,
+    read_record,
+    save_tokenizer,
+    save_with_head,
+)
 
 TOLERANCE = 1e-4
 PROBE = ["A man in a blue shirt is washing the windows of a house.", "Yes."]
@@ -35,7 +43,7 @@ def export_head(model_folder: Path, out: Path, *, task: str | None = None, with_
     stands at position 0 and nowhere else. Raises UnknownTaskError, or ModelError for a folder that is not empty or an
     architecture that has no class for this kind of head or computes it in another way.
     """
-    check_new(out)
+    check_new_folder(out)
     model = Model.load(model_folder)
     with new_folder(out) as temporary:
         write_head(model, model_folder, temporary, find_head(model, task), with_task_embedding=with_task_embedding)
@@ -61,12 +69,6 @@ def write_head(model: Model, source: Path, out: Path, head: Head, *, with_task_e
         WRITERS[head.kind](model, head, out)
         save_tokenizer(source, out, max_length=int(read_record(source)["max_length"]))
         return _check_parity(out, head, inputs, expected)
-
-
-def check_new(out: Path) -> None:
-    """Raise ModelError for a folder that has something in it."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ModelError(f"{out} is there and not empty. Give a new folder.")
 
 
 def find_head(model: Model, task: str | None) -> Head:

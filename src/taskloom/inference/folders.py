@@ -65,7 +65,7 @@ def described_head(folder: Path) -> tuple[Head, int]:
             f'with encoder = "{folder}" in a run file.'
         )
     if kind == "classification":
-        kind = PROBLEMS.get(config.get("problem_type") or "", kind)
+        kind = PROBLEMS.get(_problem(config), kind)
     labels = () if kind in ONE_ROW else _labels(config)
     found = _canonical_nli(labels) if kind == "classification" else None
     task = "nli" if found else "classifier"
@@ -125,6 +125,12 @@ def _labels(config: dict[str, Any]) -> tuple[str, ...]:
     if sorted(names) != list(range(len(names))) or len(set(names.values())) < len(names) or not names:
         raise ModelError(f"config.json numbers its labels in id2label as {names or 'nothing'}, not from 0 on.")
     return tuple(names[place] for place in range(len(names)))
+
+
+def _problem(config: dict[str, Any]) -> str:
+    """Return what a classifier was trained for; where nothing is said, one label is a score, as in transformers."""
+    told = str(config.get("problem_type") or "")
+    return "regression" if not told and len(config.get("id2label") or {}) == 1 else told
 
 
 def _canonical_nli(labels: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -16,10 +16,11 @@ from typing import IO, Any
 
 from taskloom.errors import DataError, SourceError, did_you_mean
 
-FORMATS = ("lines", "csv", "jsonl")
+FORMATS = ("lines", "csv", "tsv", "jsonl")
+SEPARATORS = {"csv": ",", "tsv": "\t"}
 LONGEST_CELL = 2**27
 """Characters of a csv cell; Python's own limit of 131,072 is less than a long document."""
-ENDINGS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+ENDINGS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 COLUMNS = {
     "classification": ("text", "pair"),
     "multilabel": ("text", "pair"),
@@ -101,22 +102,21 @@ ROW_OF = {
 def read_rows(source: str | Path, *, format: str | None = None) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file, or of standard input for "-", as dicts of canonical columns.
 
-    The format follows the file ending (csv, tsv, jsonl, ndjson; anything else is plain lines). Standard input is read
-    as JSON lines if its first line begins with a brace. Raises SourceError for a file that cannot be read, DataError
-    for a line that is no JSON object.
+    Without `format` it follows the file ending (csv, tsv, jsonl, ndjson; anything else is plain lines). Standard input
+    has no ending: it is read as JSON lines if its first line begins with a brace, else as plain lines. Raises
+    SourceError for a file that cannot be read, DataError for a line that is no JSON object.
     """
     if format is not None and format not in FORMATS:
         raise DataError(f"Format {format!r} is not one of {', '.join(FORMATS)}.{did_you_mean(format, FORMATS)}")
     if str(source) == "-":
-        yield from readable(_parsed(sys.stdin, format, "standard input", ","), "standard input")
+        yield from readable(_parsed(sys.stdin, format, "standard input"), "standard input")
         return
     path = Path(source)
     if not path.is_file():
         raise SourceError(f"There is no file {path}. Give a file of lines, csv or JSON lines, or - for standard input.")
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
         kind = format or ENDINGS.get(path.suffix.lower(), "lines")
-        yield from readable(_parsed(stream, kind, str(path), separator), str(path))
+        yield from readable(_parsed(stream, kind, str(path)), str(path))
 
 
 def readable(rows: Iterable[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
@@ -157,9 +157,8 @@ def count_rows(source: str | Path, *, format: str | None = None) -> int | None:
 
 def _count(path: Path, kind: str) -> int:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        if kind == "csv":
-            separator = "\t" if path.suffix.lower() == ".tsv" else ","
-            return max(0, sum(1 for row in csv.reader(stream, delimiter=separator) if row) - 1)
+        if kind in SEPARATORS:
+            return max(0, sum(1 for row in csv.reader(stream, delimiter=SEPARATORS[kind]) if row) - 1)
         return sum(1 for line in stream if kind == "lines" or line.strip())
 
 
@@ -169,9 +168,9 @@ def numbered(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield json.dumps({"row": row, **result}, ensure_ascii=False)
 
 
-def _parsed(stream: IO[str], format: str | None, name: str, separator: str) -> Iterator[dict[str, Any]]:
-    if format == "csv":
-        yield from _csv_rows(stream, name, separator)
+def _parsed(stream: IO[str], format: str | None, name: str) -> Iterator[dict[str, Any]]:
+    if format in SEPARATORS:
+        yield from _csv_rows(stream, name, SEPARATORS[format])
         return
     for number, line in enumerate(stream):
         if format is None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
+from taskloom.data.locks import locked
 from taskloom.errors import DataError
 from taskloom.inference.classifying import Classifier, Question
 from taskloom.inference.inputs import text_of
@@ -26,6 +26,8 @@ PAIRS = 4096
 """Texts times labels of a part: enough to sort by length, few enough that a killed run loses seconds."""
 FEWEST, MOST = 32, 1024
 """Texts of a part."""
+BEGINNING = b'{"row": '
+"""How the line of an answer begins: a torn line that begins otherwise is somebody's text, and is not cut off."""
 TOLERANCE = 0.05
 """How much a score may differ when it is made again: other neighbors in a batch move it by 0.01 in bf16."""
 
@@ -99,14 +101,14 @@ def write_answers(
     """Append the answers of rows to a file of JSON lines, after those that it has; `total` is the number of rows.
 
     A last line without its end, as a killed run leaves it, is made again. Raises DataError when the file holds answers
-    to other texts or of another kind, or more of them than there are rows.
+    to other texts or of another kind, or more of them than there are rows, or when another process writes to it.
     """
     remaining = iter(rows)
-    with output.open("a+b") as stream:
+    busy = DataError(f"Another process writes answers to {output}. Wait for it, or give another file.")
+    with locked(output, busy=busy), output.open("a+b") as stream:
         done, last = _resumed(stream, output)
-        skipped = deque(islice(remaining, done), maxlen=1)
         if last is not None:
-            _check_last(work, skipped, last, done, output)
+            _check_last(work, _passed(remaining, done, output), last, done, output)
             progress.say(f"{output} has the answers of {done:,} rows; going on with row {done}.")
         with progress.bar("classifying", max(total or 0, done), done) as bar:
             for part in work.answers(remaining, first=done):
@@ -126,29 +128,45 @@ def _pace(tally: Tally, total: int | None, done: int) -> str:
 def _resumed(stream: IO[bytes], path: Path) -> tuple[int, dict[str, Any] | None]:
     """Cut a line without end off, and return how many answers there are and the last of them."""
     stream.seek(0)
-    done, end, last = 0, 0, b""
+    done, end, last, torn = 0, 0, b"", b""
     for line in stream:
         if not line.endswith(b"\n"):
+            torn = line
             break
         done, end, last = done + 1, end + len(line), line
+    record = _answer(last) if done else None
+    ours = torn.startswith(BEGINNING[: len(torn)])
+    if not ours or (done and (record is None or record.get("row") != done - 1)):
+        raise DataError(f"{path} is there and holds something else than answers of classify. Give another file.")
     stream.truncate(end)
     stream.seek(end)
-    if not done:
-        return 0, None
-    try:
-        record = json.loads(last)
-    except ValueError:
-        record = None
-    if not isinstance(record, dict) or record.get("row") != done - 1 or "sequence" not in record:
-        raise DataError(f"{path} is there and holds something else than answers of classify. Give another file.")
     return done, record
 
 
-def _check_last(work: Work, skipped: Sequence[dict[str, Any]], last: dict[str, Any], done: int, path: Path) -> None:
-    if not skipped:
-        raise DataError(f"{path} has {done:,} answers, more than there are rows. Give another file, or remove it.")
+def _answer(line: bytes) -> dict[str, Any] | None:
+    """Return the answer that a line is, None for anything else."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "sequence" in record else None
+
+
+def _passed(rows: Iterator[dict[str, Any]], done: int, path: Path) -> dict[str, Any]:
+    """Pass over the rows that are answered, and return the last of them."""
+    passed, row = 0, {}
+    for one in islice(rows, done):
+        passed, row = passed + 1, one
+    if passed < done:
+        raise DataError(
+            f"{path} has {done:,} answers, more than there are rows: {passed:,}. Give another file, or remove it."
+        )
+    return row
+
+
+def _check_last(work: Work, row: dict[str, Any], last: dict[str, Any], done: int, path: Path) -> None:
     again = Work(work.classifier, work.question, work.labels)
-    (made,) = chain.from_iterable(again.answers(skipped, first=done - 1))
+    (made,) = chain.from_iterable(again.answers([row], first=done - 1))
     scores = dict(zip(last.get("labels", ()), last.get("scores", ()), strict=False))
     others = dict(zip(made["labels"], made["scores"], strict=True))
     same = made["sequence"] == last["sequence"] and made.keys() == last.keys() and scores.keys() == others.keys()

@@ -303,9 +303,21 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def check_new_folder(folder: Path, wanted: str = "Give a new folder.") -> None:
+    """Raise ModelError for a folder that has something in it, or the one that the process is in; `wanted` ends it.
+
+    What is written takes a folder's place whole, and nobody should be left standing in the one that is gone.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ModelError(f"{folder} is there and not empty. {wanted}")
+    if folder.resolve() == Path.cwd().resolve():
+        raise ModelError(f"{folder} is the folder that you are in, which cannot be replaced. {wanted}")
+
+
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of `folder` at the end, and is removed when something fails."""
+    folder = Path(os.path.abspath(folder))  # of "." and ".." the last name is none that could be changed
     temporary, old = folder.with_name(f".tmp-{folder.name}"), folder.with_name(f".old-{folder.name}")
     for leftover in (temporary, old):
         shutil.rmtree(leftover, ignore_errors=True)

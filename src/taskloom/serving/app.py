@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -37,7 +37,7 @@ from taskloom.serving.bodies import (
     Problem,
     TasksAnswer,
 )
-from taskloom.serving.guard import Guard
+from taskloom.serving.guard import Guard, may_ask
 from taskloom.serving.known_tasks import known_tasks
 from taskloom.serving.measures import Measures
 from taskloom.serving.settings import Settings
@@ -148,15 +148,17 @@ async def tasks(service: Shared) -> TasksAnswer:
     return service.tasks
 
 
-@ROUTER.get("/health", responses={503: {"model": HealthAnswer}})
-async def health(service: Shared, response: Response) -> HealthAnswer:
-    """Tell whether requests are taken; 503 while stopping."""
+@ROUTER.get("/health", responses={503: {"model": HealthAnswer}}, response_model_exclude_none=True)
+async def health(service: Shared, request: Request, response: Response) -> HealthAnswer:
+    """Tell whether requests are taken, 503 while stopping; the rest only to who shows the key, where there is one."""
     stopping = service.batcher.stopping
     response.status_code = 503 if stopping else 200
+    status: Literal["ok", "stopping"] = "stopping" if stopping else "ok"
+    if not may_ask(service.settings, request.headers):
+        return HealthAnswer(status=status)
     return HealthAnswer(
-        status="stopping" if stopping else "ok", model=service.tasks.model, tasks=len(service.tasks.tasks),
-        queued=service.batcher.queued,
-    )  # fmt: skip
+        status=status, model=service.tasks.model, tasks=len(service.tasks.tasks), queued=service.batcher.queued
+    )
 
 
 @ROUTER.get("/metrics", response_class=Response, responses={401: PROBLEMS[401]})

@@ -187,12 +187,12 @@ class TasksAnswer(BaseModel):
 
 
 class HealthAnswer(BaseModel):
-    """Whether requests are taken."""
+    """Whether requests are taken; the status alone for a client without the key that the server asks for."""
 
     status: Literal["ok", "stopping"]
-    model: str
-    tasks: int
-    queued: int
+    model: str | None = None
+    tasks: int | None = None
+    queued: int | None = None
 
 
 class Problem(BaseModel):

@@ -11,7 +11,10 @@ from taskloom.serving.settings import Settings
 
 
 def complete(app: FastAPI, settings: Settings, tasks: TasksAnswer) -> None:
-    """Write limits into the schemas of bodies, and a task of each kind as an example of the path."""
+    """Write limits into the schemas of bodies, and a task of each kind as an example of the path.
+
+    Where a key is asked for there are no such examples: the description is open, the tasks are not.
+    """
     described = app.openapi()  # FastAPI keeps this very object and serves it
     schemas = described["components"]["schemas"]
     own, hugging_face = schemas["ClassifyBody"]["properties"], schemas["HuggingFaceBody"]["properties"]
@@ -22,6 +25,8 @@ def complete(app: FastAPI, settings: Settings, tasks: TasksAnswer) -> None:
     _of_type(own["labels"], "object")["maxProperties"] = settings.max_labels
     for labels in (_array_of(own["labels"]), _array_of(candidates), schemas["ChoiceRow"]["properties"]["choices"]):
         labels["maxItems"] = settings.max_labels
+    if settings.api_key:
+        return
     by_kind = {task.kind: task.id for task in reversed(tasks.tasks)}
     described["paths"]["/predict/{task}"]["post"]["parameters"][0]["examples"] = {
         kind: {"value": task} for kind, task in by_kind.items()

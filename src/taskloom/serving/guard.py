@@ -19,7 +19,7 @@ LOGGER = logging.getLogger("taskloom.serving")
 NO_ANSWER = 499
 """The status that is counted when a client went away before its answer."""
 OPEN_PATHS = ("/", "/health", "/openapi.json", "/page.css", "/page.js", "/favicon.ico")
-"""What needs no key: the page asks for it, and these tell nothing about the model."""
+"""What needs no key: the page asks for it. Without the key none of these tells anything about the model."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -87,11 +87,7 @@ class Guard:
         await self._app(scope, _replayed(body, receive), send)
 
     def _check_key(self, path: str, headers: Headers) -> None:
-        if not self._settings.api_key or path in OPEN_PATHS:
-            return
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        shown = headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
-        if not hmac.compare_digest(shown.encode(), self._settings.api_key.encode()):
+        if path not in OPEN_PATHS and not may_ask(self._settings, headers):
             message = "A key is needed: send the header `Authorization: Bearer KEY`."
             raise Refused(401, message, {"WWW-Authenticate": "Bearer"})
 
@@ -119,6 +115,15 @@ class Guard:
         except TimeoutError as error:
             told = f"The body did not arrive within {BODY_SECONDS:.0f} s."
             raise Refused(408, told, {"Connection": "close"}) from error
+
+
+def may_ask(settings: Settings, headers: Headers) -> bool:
+    """Tell whether a request shows the key, or the server has none."""
+    if not settings.api_key:
+        return True
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    shown = headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
+    return hmac.compare_digest(shown.encode(), settings.api_key.encode())
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskloom.errors import DataError, ModelError
+from taskloom.errors import DataError
 from taskloom.progress import Progress
 from taskloom.recipes.recipe import Classification, Files, Splits, Task
+from taskloom.workflows.tuning import check_output
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,8 +88,7 @@ def distil(request: Request, texts: Sequence[str], *, output: Path, progress: Pr
     from taskloom.adapting.distillation import canonical_rows
 
     progress = progress or Progress()
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ModelError(f"{output} is there and not empty. Give a new folder with --output.")
+    check_output(output)
     if len(set(request.labels.names)) < 2:
         raise DataError("A classifier needs two different labels at least. Type for example --labels sports,politics.")
     different = [text for text in dict.fromkeys(texts) if text.strip()]

@@ -18,7 +18,7 @@ from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import matches, select
 from taskloom.workflows.own_rows import SPLIT, OwnRows, task_of_rows
 from taskloom.workflows.preparing import choose, prepare
-from taskloom.workflows.subject import Place, Subject, locate, open_subject
+from taskloom.workflows.subject import Place, Subject, claim, locate, open_subject
 
 if TYPE_CHECKING:
     from taskloom.data.store import TaskStore
@@ -56,8 +56,7 @@ def evaluate(
     if data is not None and tasks:
         raise UserError("--data and --tasks do not go together: the file is the task. Leave one of the two out.")
     progress = progress or Progress()
-    place = locate(path, out=out)
-    _check_writable(place.results)
+    place = _claimed(path, out)
     busy = UserError(f"{place.results} is in use by another process. Wait for it, or give another folder with --out.")
     with locked(place.results / ".lock", busy=busy):
         before = read_report(results) if (results := place.results / "results.json").is_file() else None
@@ -93,6 +92,14 @@ def _renew_cards(place: Place, subject: Subject, report: RunReport, progress: Pr
     write_cards(place.run, report, trained, subject.config)
 
 
+def _claimed(path: Path, out: Path | None = None) -> Place:
+    """Return the places of a model whose results can be written, and keep others of its name out of them."""
+    place = locate(path, out=out)
+    _check_writable(place.results)
+    claim(place)
+    return place
+
+
 def _check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +126,7 @@ def compare_runs(
     from taskloom.evaluation.comparison import compare
     from taskloom.evaluation.predictions import predictions_file, read_predictions
 
-    folders = [locate(one).results for one in (against, path)]
+    folders = [_claimed(one).results for one in (against, path)]
     if folders[0].resolve() == folders[1].resolve():
         raise UserError(
             f"{path} and {against} keep their results in one place, {folders[0]}. Give one of the model folders "

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from taskloom.data.tokenizer import Tokenizer
-from taskloom.errors import ModelError, did_you_mean
+from taskloom.errors import ModelError, SourceError, UnknownTaskError, did_you_mean
 from taskloom.inference import tracing
 from taskloom.inference.adapters import write_adapter
 from taskloom.inference.check_rows import CheckRows
-from taskloom.inference.export import AUTO_CLASSES, check_new, find_head, write_head
+from taskloom.inference.export import AUTO_CLASSES, find_head, write_head
 from taskloom.inference.folders import write_record
 from taskloom.inference.graph_networks import over_head_graph
 from taskloom.inference.graphs import FILES, FORMATS, open_graph, package
@@ -26,8 +26,9 @@ from taskloom.inference.parity import TOLERANCE, agreement, largest_difference
 from taskloom.inference.quantizing import Recorder, quantize
 from taskloom.inference.sentence_folder import write_sentence_folder
 from taskloom.modeling.head_table import Head
-from taskloom.modeling.model import SHARPNESS, Model, new_folder, pipeline_order, read_record
+from taskloom.modeling.model import SHARPNESS, Model, check_new_folder, new_folder, pipeline_order, read_record
 from taskloom.recipes.labels import normalize_label
+from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import get_task
 from taskloom.reporting.head_card import head_card, license_text, sentence_card
 from taskloom.workflows.models import model_folder
@@ -69,7 +70,7 @@ def export(folder: Path, out: Path, wanted: Wanted) -> list[str]:
     Raises ModelError for a folder that is not empty, a package that is missing, or a form that gives other numbers:
     logits beyond 1e-4, or, unless forced, int8 with less than 98 % of the decisions.
     """
-    check_new(out)
+    check_new_folder(out)
     for name in {"onnx": ("onnxruntime",), "openvino": ("openvino",)}.get(wanted.form, ()):
         package(name)
     if wanted.int8:
@@ -233,6 +234,21 @@ def export_from(path: Path, out: Path, wanted: Wanted, *, calibrate: str | None 
     return export(folder, out, wanted)
 
 
+def _known_task(name: str, calibrate: str | None) -> Task:
+    """Return a task of the catalog; the errors say what --calibrate takes."""
+    try:
+        return get_task(name)
+    except UnknownTaskError as error:
+        if calibrate is None:
+            raise ModelError(
+                f"int8 is made from and checked on rows, and those of {name} are nowhere recorded: it is no task of "
+                "the catalog. Give --calibrate FILE with rows like those that the model will read."
+            ) from error
+        if Path(calibrate).suffix or calibrate.startswith(("/", ".", "~")):
+            raise SourceError(f"There is no file {calibrate}. Give --calibrate a file of rows, or a task.") from error
+        raise UnknownTaskError(f"{error} --calibrate takes a task, or a file; there is none of this name.") from error
+
+
 def _check_rows(folder: Path, calibrate: str | None, head: Head, tokenizer: Tokenizer, max_length: int) -> CheckRows:
     """Return the rows of a file, or of a task of the run or the catalog, in the cache that the run uses."""
     from taskloom.data.store import build, cache_folder
@@ -245,7 +261,7 @@ def _check_rows(folder: Path, calibrate: str | None, head: Head, tokenizer: Toke
     config = load_config(run) if run.is_file() else None
     own = {task.id: task for task in choose(config).tasks} if config else {}
     name = (calibrate or head.id).partition("@")[0]
-    task = own[name] if name in own else get_task(name)
+    task = own[name] if name in own else _known_task(name, calibrate)
     canonical = rows_of(task, mirror=config.data.mirror if config else "", max_rows=10 * TO_CALIBRATE)
     cache = cache_folder(config.data.cache if config else "")
     return rows_of_task(build(canonical, tokenizer, cache=cache, max_length=max_length, max_rows=10 * TO_CALIBRATE))

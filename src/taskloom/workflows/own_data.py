@@ -8,11 +8,12 @@ a score, everything else one label.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from taskloom.errors import ConfigError, did_you_mean
+from taskloom.errors import ConfigError, DataError, did_you_mean
 from taskloom.recipes.columns import MOST_CLASSES, Column, columns_in
 from taskloom.recipes.own import own_task
 from taskloom.recipes.propose import propose
@@ -35,7 +36,7 @@ def task_of_file(path: Path, said: Columns) -> tuple[Task, tuple[str, ...]]:
     """Return the recipe of a file's (or folder's) rows and what was guessed, in sentences.
 
     No split is held out here. Raises SourceError for a file that cannot be read and ConfigError for a column that is
-    not there or rows that fit no kind.
+    not there or rows that fit no kind, DataError for scores that are no numbers.
     """
     from taskloom.data.files import read_files
 
@@ -50,11 +51,31 @@ def task_of_file(path: Path, said: Columns) -> tuple[Task, tuple[str, ...]]:
             )
     entry, told = _entry(columns_in(schema, rows), said, schema, rows)
     if entry["kind"] == "regression":
-        values = [float(value) for value in table[entry["score"]].to_pylist() if value not in (None, "")]
-        entry |= {"low": min(values), "high": max(values)}
-        told += (f"the scale is that of the rows, {min(values):g} to {max(values):g}",)
+        low, high = _scale(table[entry["score"]].to_pylist(), f"{path}, column {entry['score']!r}")
+        entry |= {"low": low, "high": high}
+        told += (f"the scale is that of the rows, {low:g} to {high:g}",)
     name = "-".join(path.stem.split()) or "rows"
     return own_task({**entry, "id": f"own/{name}", "files": files, "validation_share": 0}), told
+
+
+def _scale(values: list[Any], name: str) -> tuple[float, float]:
+    """Return the lowest and the highest score; raises DataError for a value that is none, or where there is none."""
+    scores = []
+    for number, value in enumerate(values):
+        if value in (None, ""):
+            continue
+        try:
+            scores.append(float(value))
+        except (TypeError, ValueError):
+            scores.append(math.nan)
+        if not math.isfinite(scores[-1]):
+            raise DataError(
+                f"{name}, row {number}: {value!r} is no number. A regression learns numbers; for words as labels type "
+                "--kind classification."
+            )
+    if not scores:
+        raise DataError(f"{name} is empty: there is no score to learn from. Name another column with --label.")
+    return min(scores), max(scores)
 
 
 def _entry(

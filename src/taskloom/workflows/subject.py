@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 ALONE = Path("evaluations")
 """Where results of a model that has left its run are kept, relative to the current folder."""
+OWNER = "model.txt"
+"""The file beside such results that says which folder they are of."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,23 @@ def locate(path: Path, *, out: Path | None = None) -> Place:
     folder = model_folder(path)
     run = folder.parent if folder.name == "model" else folder
     is_run = (run / "config.toml").is_file()
-    return Place(folder, run, out or (run if is_run else ALONE / run.resolve().name), is_run)
+    return Place(folder, run, out or (run if is_run else _alone(run.resolve())), is_run)
+
+
+def _alone(folder: Path) -> Path:
+    """Return the place for results of a model without a run: its name, told apart where another folder has that."""
+    usual = ALONE / folder.name
+    owner = usual / OWNER
+    if not owner.is_file() or owner.read_text(encoding="utf-8").strip() == str(folder):
+        return usual
+    return ALONE / f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+
+
+def claim(place: Place) -> None:
+    """Say beside results in a place that was not chosen by hand which folder they are of."""
+    if place.results.parent == ALONE:
+        place.results.mkdir(parents=True, exist_ok=True)
+        (place.results / OWNER).write_text(f"{place.run.resolve()}\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)

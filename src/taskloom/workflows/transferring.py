@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import DataConfig, RunConfig
+from taskloom.data.locks import locked
 from taskloom.errors import ConfigError, DataError, UserError
 from taskloom.progress import Progress
 from taskloom.recipes.recipe import Files, Task
@@ -64,22 +66,35 @@ def transfer(
     `measurements.jsonl` and `selection.jsonl` grow line by line; `transfer.jsonl`, what is reported, and
     `transfer.json`, the report, are written at the end.
 
-    Raises UserError for models or tasks that cannot be had, and DataError when nothing at all can be measured.
+    Raises UserError for models or tasks that cannot be had or an `output` that another process writes to, and DataError
+    when nothing at all can be measured.
     """
-    from taskloom.evaluation.transfer_report import Cells, write_cells
-
     twice = sorted({model for model in models if models.count(model) > 1})
     if twice:
         raise ConfigError(f"{', '.join(twice)} is given twice. Give each model once.")
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
+    tasks = (*(select(protocol.tasks).tasks if protocol.tasks else ()), *own)
+    busy = UserError(f"{output} is in use by another process. Wait for it, or give another --output.")
+    with nullcontext() if output is None else locked(output / ".lock", busy=busy):
+        return _measured(_begun(protocol, tasks, output, mirror, progress or Progress()), models, device)
+
+
+def _begun(
+    protocol: Protocol, tasks: tuple[Task, ...], output: Path | None, mirror: str, progress: Progress
+) -> Transfer:
+    """Return a measurement with what was measured before."""
+    from taskloom.evaluation.transfer_report import Cells
+
     fingerprint = protocol.fingerprint()
-    run = Transfer(
-        protocol=protocol, tasks=(*(select(protocol.tasks).tasks if protocol.tasks else ()), *own),
-        progress=progress or Progress(), mirror=mirror, output=output,
+    return Transfer(
+        protocol=protocol, tasks=tasks, progress=progress, mirror=mirror, output=output,
         cells=Cells(output and output / "measurements.jsonl", protocol=fingerprint),
         tried=Cells(output and output / "selection.jsonl", protocol=fingerprint),
     )  # fmt: skip
+
+
+def _measured(run: Transfer, models: Sequence[str], device: str) -> TransferReport:
+    from taskloom.evaluation.transfer_report import write_cells
+
     facts: list[ModelFacts] = []
     kept: list[Cell] = []
     for model in models:
@@ -91,9 +106,9 @@ def transfer(
             + " ".join(f"{task}: {reason}." for task, reason in list(run.skipped.items())[:5])
         )
     report = _report(run, facts, kept)
-    if output is not None:
-        write_cells(kept, output / "transfer.jsonl")
-        report.write(output / "transfer.json")
+    if run.output is not None:
+        write_cells(kept, run.output / "transfer.jsonl")
+        report.write(run.output / "transfer.json")
     return report
 
 
@@ -205,12 +220,13 @@ def _touched(run: Transfer, model: str, weights: str, start: Start, tasks: Seque
 
     It is looked for once for the same weights and tasks, and kept beside the measurements.
     """
+    from taskloom.evaluation.transfer_report import write_whole
     from taskloom.recipes.select import get_task
     from taskloom.workflows.overlapping import touched_rows
     from taskloom.workflows.preparing import rows_of
 
     path = run.output and run.output / "overlap.json"
-    kept: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
+    kept = kept_overlap(path) if path else {}
     keys = [f"{weights} {task.versioned}" for task in tasks]
     missing = [task for task, key in zip(tasks, keys, strict=True) if key not in kept]
     if missing:
@@ -227,8 +243,16 @@ def _touched(run: Transfer, model: str, weights: str, start: Start, tasks: Seque
             also = f"not looked through: {', '.join(unknown)}" if unknown else ""
             kept[f"{weights} {task.versioned}"] = [share, "; ".join(part for part in (told, also) if part)]
         if path:
-            path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+            write_whole(path, json.dumps(kept, indent=1))
     return [(float(kept[key][0]), str(kept[key][1])) for key in keys]
+
+
+def kept_overlap(path: Path) -> dict[str, list[Any]]:
+    """Return what was found before; nothing where that cannot be read: it is then looked for again."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
+        return {}
 
 
 def _report(run: Transfer, facts: Sequence[ModelFacts], kept: Sequence[Cell]) -> TransferReport:

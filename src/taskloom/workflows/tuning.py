@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import DataConfig, RunConfig
-from taskloom.errors import DataError, ModelError
+from taskloom.errors import DataError
 from taskloom.progress import Progress
 from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import get_task
@@ -366,6 +366,8 @@ def _defaults() -> Settings:
 
 
 def check_output(output: Path | None) -> None:
-    """Raise ModelError for a folder that is there and not empty."""
-    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ModelError(f"{output} is there and not empty. Give a new folder with --output.")
+    """Raise ModelError for a folder that is there and not empty, or the one that the process is in."""
+    from taskloom.modeling.model import check_new_folder
+
+    if output is not None:
+        check_new_folder(output, "Give a new folder with --output.")

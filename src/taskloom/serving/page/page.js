@@ -28,7 +28,12 @@ function make(name, properties = {}, ...children) {
 
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.001 ? 2 : 1)} %`;
-const pause = (seconds) => new Promise((resume) => setTimeout(resume, 1000 * seconds));
+
+/** Wait so many seconds, or throw at once when `signal` is aborted. */
+const pause = (seconds, signal) => new Promise((resume, stop) => {
+  const timer = setTimeout(resume, 1000 * seconds);
+  signal?.addEventListener("abort", () => { clearTimeout(timer); stop(signal.reason); }, { once: true });
+});
 
 /* ---- the server ---- */
 
@@ -40,9 +45,9 @@ async function ask(path, body, signal) {
   const how = body === undefined ? { headers, signal } : { method: "POST", headers, signal, body: JSON.stringify(body) };
   const answer = await fetch(path, how);
   if (answer.status === 429) {
-    say("The server is busy; waiting for a turn …");
-    await pause(Number(answer.headers.get("Retry-After")) || 1);
     signal?.throwIfAborted();
+    say("The server is busy; waiting for a turn …");
+    await pause(Number(answer.headers.get("Retry-After")) || 1, signal);
     return ask(path, body, signal);
   }
   const found = await answer.json().catch(() => ({ error: `The server answered ${answer.status}.` }));
@@ -73,8 +78,9 @@ async function run(form, work) {
   const started = performance.now();
   try {
     const count = await work(control.signal);
-    say(`${count} in ${((performance.now() - started) / 1000).toFixed(2)} s`);
+    if (state.running === control) say(`${count} in ${((performance.now() - started) / 1000).toFixed(2)} s`);
   } catch (error) {
+    if (state.running !== control) return; // the lines belong to the run that took its place
     say(error.name === "AbortError" ? "Stopped." : "");
     if (error.name !== "AbortError") complain(error.message === "Failed to fetch" ? "The server cannot be reached." : error.message);
   } finally {
