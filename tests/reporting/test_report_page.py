@@ -153,6 +153,7 @@ def test_map_names_tasks_under_the_pointer_and_the_focus(opened: Any) -> None:
     from selenium.webdriver.common.by import By
 
     opened.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
+    opened.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})  # a window that nobody looks at
     spot = opened.find_elements(By.CSS_SELECTOR, ".spot")[3]
     name = spot.get_attribute("aria-label")
     opened.execute_script("arguments[0].focus()", spot)
