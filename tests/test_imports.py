@@ -22,10 +22,10 @@ errors executors progress toml config run_file
 recipes.schema recipes.functions recipes.expressions recipes.recipe recipes.generators recipes.catalog recipes.cautions
 recipes.facts recipes.labels recipes.recasts recipes.select recipes.held_out recipes.own recipes.recorded recipes.check
 recipes.known recipes.columns recipes.propose
-data.hashing data.kept data.columns data.spilled data.mirror data.files data.hub data.source data.splits data.canonical
-data.standardize data.truth data.locks data.ragged data.cuts data.tokenizer data.truncation data.arrays data.segments
-data.store data.known_stores data.shots data.label_options data.recast data.shingles data.overlap data.mixture
-data.rows data.matrices data.batches
+data.hashing data.whole data.kept data.columns data.spilled data.mirror data.files data.hub data.source data.splits
+data.canonical data.standardize data.truth data.locks data.ragged data.cuts data.tokenizer data.truncation data.arrays
+data.segments data.store data.known_stores data.shots data.label_options data.recast data.shingles data.overlap
+data.mixture data.rows data.matrices data.batches
 modeling.devices modeling.rows modeling.dropout modeling.comparing modeling.token_layout modeling.bert modeling.packing
 modeling.disentangled modeling.deberta modeling.kernels modeling.encoder modeling.scoring modeling.head_table
 modeling.heads modeling.keeping modeling.model modeling.warm_start modeling.lineage
@@ -44,10 +44,10 @@ inference.label_sets inference.pieces inference.remembered inference.scorers inf
 inference.matching inference.classifying inference.streaming inference.predictor
 adapting.features adapting.probing adapting.start adapting.finetuning adapting.distillation adapting.blind
 adapting.measuring adapting.choosing adapting.measurements
-reporting.task_list reporting.licenses reporting.hub_metadata reporting.card reporting.finetuned reporting.distilled
-reporting.head_card
-reporting.answers reporting.reliability reporting.embedding_map reporting.texts reporting.transfer_results
-reporting.material reporting.svg reporting.charts reporting.task_view reporting.transfer_view reporting.page
+reporting.task_list reporting.licenses reporting.hub_metadata reporting.card reporting.one_task reporting.finetuned
+reporting.distilled reporting.head_card reporting.answers reporting.reliability reporting.embedding_map reporting.texts
+reporting.transfer_results reporting.material reporting.svg reporting.charts reporting.task_view
+reporting.transfer_view reporting.page
 serving.settings serving.works serving.batching serving.bodies serving.measures serving.guard serving.known_tasks
 serving.asking serving.description serving.app serving.server
 workflows.listing workflows.showing workflows.checking workflows.overlapping workflows.proposing workflows.own_data

@@ -22,6 +22,7 @@ from taskloom.adapting.features import Features
 from taskloom.adapting.probing import LinearHead, fit_head, probe_predictions
 from taskloom.adapting.start import Start
 from taskloom.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
+from taskloom.data.shots import some_of
 from taskloom.data.store import TaskStore
 from taskloom.errors import Interrupted
 from taskloom.evaluation.evaluator import Answering, answer, evaluating, unseen_tag
@@ -44,6 +45,9 @@ Array = NDArray[Any]
 HeadStart = Literal["auto", "reuse", "probe", "new"]
 FOLDS = 4
 """Parts of the rows that a probe is left without in turn, to be held against a head that could be taken over."""
+
+HEAD_ROWS = 10_000
+"""Most rows that a head starts from: training reads all of them, and a probe of more is no better start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +201,9 @@ def _head_rows(
         return None, "new", pooling
     if settings.head == "reuse":
         return known, "reuse", "own"
-    features = features or start.features(store, "train", places, max_length=max_length)
+    if features is None:
+        places = some_of(store.splits["train"], task.id, places, most=HEAD_ROWS, what="head")
+        features = start.features(store, "train", places, max_length=max_length)
     names = start.name_features(task, store) if settings.names else None
 
     def fit_on(some: Features) -> LinearHead:

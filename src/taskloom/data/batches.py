@@ -122,20 +122,25 @@ class Batcher:
 
     def _sizes(self, drawn: Drawn) -> tuple[Array, Array]:
         """Return the longest sequence and the number of sequences of each example."""
-        splits = {task: self._split(task) for task in np.unique(drawn.task).tolist()}
-        places = [*zip(drawn.task.tolist(), drawn.place.tolist(), strict=True)]
-        lengths = np.array([splits[task].lengths[at] for task, at in places], np.int64)
-        sequences = np.array([splits[task].sequences[at] for task, at in places], np.int64)
+        places = self._places(drawn)
+        lengths = np.array([split.lengths[at] for split, at in places], np.int64)
+        sequences = np.array([split.sequences[at] for split, at in places], np.int64)
         if self.max_choices is None:
             return lengths, sequences
-        apart = np.array([splits[task].apart for task, _ in places], np.int64)
+        apart = np.array([split.apart for split, _ in places], np.int64)
         return lengths, np.minimum(sequences, self.max_choices + apart)
+
+    def _places(self, drawn: Drawn) -> list[tuple[SplitStore, int]]:
+        """Return where each example stands: its split, looked up once a task, and its place there."""
+        splits = {task: self._split(task) for task in np.unique(drawn.task).tolist()}
+        return [*zip([splits[task] for task in drawn.task.tolist()], drawn.place.tolist(), strict=True)]
 
     def _tokens(self, drawn: Drawn, lengths: Array, sequences: Array) -> Array:
         """Return about how many tokens each example has without padding: choices are of about one length, but for
         prompts that stand apart from short ones, all of which are counted."""
-        places = zip([self._split(task) for task in drawn.task.tolist()], drawn.place.tolist(), strict=True)
-        apart = np.array([split.segment_tokens[at] if split.apart else 0 for split, at in places], np.int64)
+        apart = np.array(
+            [split.segment_tokens[at] if split.apart else 0 for split, at in self._places(drawn)], np.int64
+        )
         return np.where(apart > 0, apart + sequences * self.tokenizer.single.specials, lengths * sequences)
 
     def whole_split(self, task: int, places: Array | None = None) -> Iterator[MicroBatch]:

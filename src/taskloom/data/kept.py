@@ -32,8 +32,8 @@ def capped(table: pa.Table, task_id: str, most: int) -> pa.Table:
     return table.filter(pa.array(chosen))  # a filter goes chunk by chunk; take() would join texts beyond 2 GB
 
 
-def gathered(pieces: Iterable[pa.Table], task_id: str, most: int | None) -> list[pa.Table]:
-    """Return pieces of a table, in their order, which hold at most `most` rows; None for all of them.
+def gathered(pieces: Iterable[pa.Table], task_id: str, most: int | None) -> pa.Table:
+    """Return at most `most` rows of a table that comes in pieces, in their order; None for all of them.
 
     Whenever twice as many have come, those that cannot be among the kept ones any more are dropped.
     """
@@ -42,4 +42,5 @@ def gathered(pieces: Iterable[pa.Table], task_id: str, most: int | None) -> list
         found.append(piece)
         if most is not None and sum(map(len, found)) > 2 * most:
             found = [capped(pa.concat_tables(found), task_id, most)]
-    return found if most is None else [capped(pa.concat_tables(found), task_id, most)]
+    whole = pa.concat_tables(found)
+    return whole if most is None else capped(whole, task_id, most)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 
 from taskloom.data.files import files_of_source
 from taskloom.data.mirror import has_config
 from taskloom.data.source import mirror_folder
 from taskloom.data.store import FORMAT, TaskStore, open_store
+from taskloom.data.whole import write_whole
 from taskloom.errors import StoreError
 from taskloom.recipes.held_out import base_of
 from taskloom.recipes.recipe import Files, Hub, Task
@@ -54,13 +55,6 @@ def known_store(cache: Path, key: str) -> TaskStore | None:
 
 def remember(cache: Path, key: str, store: TaskStore) -> None:
     """Note which store a key stands for; a note that cannot be written costs time and nothing else."""
-    if not key:
-        return
-    path = cache / FOLDER / key
-    temporary = path.with_name(f"{key}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(store.folder.name, encoding="utf-8")
-        temporary.replace(path)
-    except OSError:
-        return
+    if key:
+        with suppress(OSError):
+            write_whole(cache / FOLDER / key, store.folder.name)

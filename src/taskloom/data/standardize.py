@@ -160,7 +160,7 @@ def _standardized(
                 counts[reason] = counts.get(reason, 0) + count
             yield made
 
-    found = pa.concat_tables(gathered(pieces(), task.id, most))
+    found = gathered(pieces(), task.id, most)
     return found, {reason: count for reason, count in counts.items() if count}
 
 

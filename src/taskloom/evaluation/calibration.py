@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from taskloom.data.hashing import hashed, key_of
+from taskloom.data.whole import write_whole
 from taskloom.errors import DataError, ModelError
 from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.report import HeadCalibration
@@ -150,9 +151,7 @@ def write_temperatures(folder: Path, temperatures: Mapping[str, float]) -> None:
     path = folder / HEADS_JSON
     record = read_record(folder)
     record["temperatures"] = read_temperatures(record) | {key: round(value, 6) for key, value in temperatures.items()}
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(record, indent=1, ensure_ascii=False))
 
 
 def read_temperatures(record: Mapping[str, Any]) -> dict[str, float]:

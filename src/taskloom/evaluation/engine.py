@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from taskloom.data.store import TaskStore
+from taskloom.data.whole import write_whole
 from taskloom.errors import DataError
 from taskloom.evaluation import tfidf
 from taskloom.evaluation.evaluator import Answering, answer, evaluating, unseen_tag
@@ -182,12 +183,8 @@ def _kept_baseline(job: Job, found: Predictions) -> tuple[Metrics | None, dict[s
 
 def _write_json(path: Path, value: Any) -> None:
     """Write a file beside a store, where that can be written to; a store may be read-only."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        temporary.write_text(json.dumps(value), encoding="utf-8")
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    with suppress(OSError):
+        write_whole(path, json.dumps(value))
 
 
 def scored_splits(task: Task, splits: Iterable[str], asked: str | None = None) -> list[str]:

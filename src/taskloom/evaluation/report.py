@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from taskloom.data.whole import write_whole
 from taskloom.errors import DataError
 
 VERSION = 1
@@ -171,9 +172,7 @@ class RunReport(Frozen):
 
     def write(self, path: Path) -> None:
         """Write results.json; a reader sees the old file or the new one, never half of one."""
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, self.model_dump_json(indent=1) + "\n")
 
 
 def read_report(path: Path) -> RunReport:

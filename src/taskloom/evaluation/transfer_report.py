@@ -7,13 +7,13 @@ process left half written is dropped. The report is a pure function of the lines
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
+from taskloom.data.whole import write_whole
 from taskloom.errors import DataError
 from taskloom.evaluation.across import Comparison, Pairs, compare, mean_interval
 from taskloom.evaluation.report import Frozen
@@ -94,13 +94,6 @@ class Cells:
             self.found[cell.key] = cell
         if torn:  # by a killed process
             write_whole(path, "".join(f"{line.decode()}\n" for line in whole))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file; a reader, and who comes after a kill, sees the old one or the new one, never half of one."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def write_cells(cells: Sequence[Cell], path: Path) -> None:

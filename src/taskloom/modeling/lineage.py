@@ -36,6 +36,11 @@ class Lineage:
             away = tuple(task for task in away if task in self.held_out)
         return Lineage({**self.trained, **{base_of(task).id: data_set(task) for task in tasks}}, away)
 
+    def besides(self, tasks: Iterable[Task]) -> tuple[str, ...]:
+        """Return the ids of the trained tasks that are none of `tasks`, recasts counted as what they are of."""
+        mine = {base_of(task).id for task in tasks}
+        return tuple(task for task in self.trained if task not in mine)
+
     def seen(self, task: Task) -> str:
         """Return why a task counts as seen, or an empty string: by its id or by its data set."""
         mine = base_of(task)

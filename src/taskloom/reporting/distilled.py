@@ -1,38 +1,12 @@
-"""The pages of a distilled model's folder: the card of a run, with a section on its teacher and their agreement.
+"""What a distilled model's card says of its teacher and of their agreement.
 
 Everything in that section is in results.json too, under `training`, from which it is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-from taskloom.evaluation.report import RunReport
-from taskloom.reporting.card import model_card
-from taskloom.reporting.task_list import TrainedTask, citations, task_list
-
-
-def pages(
-    trained: TrainedTask,
-    report: RunReport,
-    *,
-    max_length: int,
-    folder: str,
-    zero_shot: str | None = None,
-    before: Sequence[str] = (),
-) -> dict[str, str]:
-    """Return the files of a distilled model's folder by name; `before` are the tasks of the model it started from."""
-    card = model_card(
-        [trained], report, zero_shot=zero_shot, max_length=max_length, folder=folder,
-        before=[task for task in before if task != trained.task.id],
-    )  # fmt: skip
-    return {
-        "README.md": f"{card}\n{origin_section(report.training)}",
-        "tasks.md": task_list([trained], report),
-        "citations.bib": citations([trained.task]),
-        "results.json": report.model_dump_json(indent=1) + "\n",
-    }
 
 
 def origin_section(training: Mapping[str, Any]) -> str:

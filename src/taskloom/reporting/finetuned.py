@@ -1,42 +1,17 @@
-"""The pages of a fine-tuned model's folder: the card of a run, with a section on what the model came from and how.
+"""What a fine-tuned model's card says of what it came from and how.
 
 Everything in that section is in results.json too, under `training`, from which it is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from taskloom.evaluation.across import mean_interval
-from taskloom.evaluation.report import RunReport
 from taskloom.evaluation.table import number
-from taskloom.reporting.card import model_card
-from taskloom.reporting.task_list import TrainedTask, citations, task_list
 
 SEED_COLUMNS = ("seed", "train rows", "validation rows", "validation", "step", "head", "scored on", "score", "")
-
-
-def pages(
-    trained: TrainedTask,
-    report: RunReport,
-    *,
-    max_length: int,
-    folder: str,
-    zero_shot: str | None = None,
-    before: Sequence[str] = (),
-) -> dict[str, str]:
-    """Return the files of a fine-tuned model's folder by name; `before` are the tasks of the model it started from."""
-    card = model_card(
-        [trained], report, zero_shot=zero_shot, max_length=max_length, folder=folder,
-        before=[task for task in before if task != trained.task.id],
-    )  # fmt: skip
-    return {
-        "README.md": f"{card}\n{origin_section(report.training)}",
-        "tasks.md": task_list([trained], report),
-        "citations.bib": citations([trained.task]),
-        "results.json": report.model_dump_json(indent=1) + "\n",
-    }
 
 
 def origin_section(training: Mapping[str, Any]) -> str:

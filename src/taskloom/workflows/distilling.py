@@ -190,7 +190,8 @@ class _Student:
     def _save(self, output: Path, tuned: Tuned, told: dict[str, Any]) -> None:
         from taskloom.adapting.finetuning import report_on
         from taskloom.evaluation.report import RunReport, summarize
-        from taskloom.reporting.distilled import pages
+        from taskloom.reporting.distilled import origin_section
+        from taskloom.reporting.one_task import pages
         from taskloom.reporting.task_list import TrainedTask
         from taskloom.training.plan import library_versions
 
@@ -213,7 +214,7 @@ class _Student:
             training=start.lineage.after([self.task], ()).to_json(),
             files=pages(
                 TrainedTask(self.task, self.store.labels, rows), report, max_length=start.max_length,
-                folder=str(output), before=list(start.lineage.trained),
+                origin=origin_section(report.training), folder=str(output), before=start.lineage.besides([self.task]),
             ),
         )  # fmt: skip
 

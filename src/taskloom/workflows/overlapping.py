@@ -12,12 +12,12 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taskloom.data.whole import write_whole
 from taskloom.errors import ConfigError, DataError, UserError
 from taskloom.progress import Progress
 from taskloom.recipes.recipe import Task
@@ -275,10 +275,7 @@ def _kept(path: Path) -> dict[str, tuple[int, ...]] | None:
 
 
 def _keep(path: Path, rows: dict[str, tuple[int, ...]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(rows), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(rows))
 
 
 @dataclass(frozen=True)

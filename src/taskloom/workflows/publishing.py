@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taskloom.data.whole import write_whole
 from taskloom.errors import DataError
 from taskloom.recipes.recipe import Task
 
@@ -44,25 +45,17 @@ def write_cards(folder: Path, report: RunReport, trained: Sequence[TrainedTask],
     from taskloom.modeling.head_table import HeadTable
     from taskloom.modeling.lineage import lineage_of
     from taskloom.modeling.model import read_record
-    from taskloom.recipes.held_out import base_of
 
     model = folder / "model"
     head = HeadTable.from_json(read_record(model)["tasks"]).zero_shot()
-    own = {base_of(one.task).id for one in trained}
-    before = [task for task in lineage_of(model).trained if task not in own]
+    before = lineage_of(model).besides(one.task for one in trained)
     kept = folder / "left_out.json"
     left_out = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     counts = {task: len(places) for task, places in left_out.items()}
     pages = _pages(trained, report, config, head.task if head else None, left_out=counts, before=before)
     for name, page in pages.items():
         for place in (folder, model):
-            _replace(place / name, page)
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".tmp-{path.name}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+            write_whole(place / name, page)
 
 
 def _pages(
@@ -113,7 +106,7 @@ def write_report(
 
     cache = cache_folder(config.data.cache) if texts else None
     path = folder / REPORT
-    _replace(path, page(gather(folder, report, trained, cache=cache, transfer=transfer)))
+    write_whole(path, page(gather(folder, report, trained, cache=cache, transfer=transfer)))
     return path
 
 

@@ -95,9 +95,7 @@ def _write_results(trainer: Trainer, preparation: Preparation) -> RunReport:
     )
     head = trainer.model.table.zero_shot()
     lineage = lineage_of(resolve_encoder(config.encoder))
-    own = {task.id for task in plan.tasks}
-    before = [task for task in lineage.trained if task not in own]
-    pages = pages_of(plan, report, config, head.task if head else None, before=before)
+    pages = pages_of(plan, report, config, head.task if head else None, before=lineage.besides(plan.tasks))
     if not run.writes:
         return report
     trainer.model.save(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskloom.config import DataConfig, RunConfig
 from taskloom.data.locks import locked
+from taskloom.data.whole import write_whole
 from taskloom.errors import ConfigError, DataError, UserError
 from taskloom.progress import Progress
 from taskloom.recipes.recipe import Files, Task
@@ -220,7 +221,6 @@ def _touched(run: Transfer, model: str, weights: str, start: Start, tasks: Seque
 
     It is looked for once for the same weights and tasks, and kept beside the measurements.
     """
-    from taskloom.evaluation.transfer_report import write_whole
     from taskloom.recipes.select import get_task
     from taskloom.workflows.overlapping import touched_rows
     from taskloom.workflows.preparing import rows_of

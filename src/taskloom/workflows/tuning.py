@@ -300,19 +300,20 @@ class _Keeper:
         """Write the model folder with card, results, task list and citations; returns it."""
         if self.output is None:
             return None
-        from taskloom.reporting.finetuned import pages
+        from taskloom.reporting.finetuned import origin_section
+        from taskloom.reporting.one_task import pages
         from taskloom.reporting.task_list import TrainedTask
 
         start, request, model = self.start, self.request, self.model()
-        head = model.table.zero_shot()
+        head, report = model.table.zero_shot(), self.report(results)
         model.save(
             self.output, tokenizer_folder=start.folder, max_length=start.max_length, encoder_name=request.model,
             training=start.lineage.after([request.task], ()).to_json(),
             files=pages(
                 TrainedTask(request.task, self.store.labels, {split: len(rows) for split, rows in
                                                               self.store.splits.items()}),
-                self.report(results), max_length=start.max_length, folder=str(self.output),
-                zero_shot=head.task if head else None, before=list(start.lineage.trained),
+                report, origin=origin_section(report.training), max_length=start.max_length, folder=str(self.output),
+                zero_shot=head.task if head else None, before=start.lineage.besides([request.task]),
             ),
         )  # fmt: skip
         return self.output
