@@ -2,11 +2,12 @@
 
 TASKLOOM_MIRROR=DIR python benchmarks/ablations.py --folder DIR [--arms base "keep 50" ...] [--seeds 0 1]
 
-Every arm trains for the same number of tokens (by default about six minutes of two cores), with a schedule of its own
-that ends there, and is measured on the collection `held-out` by what needs no fine-tuning: a linear probe from 16 shots
-and label names alone. The raw encoder is measured by the same protocol. What has a line in FOLDER/arms.jsonl is not
-made again, and a killed arm goes on where it was; the table is of all lines of the configuration as it is now, with the
-mean difference to the arm "base" over the same tasks and seeds and its 95 % interval over tasks.
+Every arm trains for the same number of tokens (by default about six minutes of two cores without fast bf16), with a
+schedule of its own that ends there and warms up for a tenth of it, and is measured on the collection `held-out` by what
+needs no fine-tuning: a linear probe from 16 shots and label names alone. The raw encoder is measured by the same
+protocol. What has a line in FOLDER/arms.jsonl is not made again, and a killed arm goes on where it was; the table is of
+all lines of the configuration as it is now, with the mean difference to the arm "base" over the same tasks and seeds
+and its 95 % interval over tasks.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 
 CONFIG = Path(__file__).parent.parent / "configs" / "mirror-22m.toml"
-TOKENS = 1_500_000
+TOKENS = 750_000
 METHODS = ("probe", "zero-shot/matching", "zero-shot/pairs", "zero-shot/similarity")
 """What the table shows of what is measured."""
 FEW = ("glue/mnli", "go_emotions/simplified", "clinc_oos/small", "sst5", "commonsense_qa")
@@ -58,7 +59,12 @@ ARMS: dict[str, list[str]] = {
     "keep 50": ["training.keep=50"],
     "no layer decay": ["training.layer_decay=1.0"],
     "layer decay 0.7": ["training.layer_decay=0.7"],
+    "64 tokens a text": ["data.max_length=64"],
+    "a fifth of the start": ["training.start_share=0.2"],
+    "two fifths of the start": ["training.start_share=0.4"],
 }
+RUN_OF = {"a fifth of the start": "base", "two fifths of the start": "base"}
+"""Arms that go on from the finished run of another, since they change only what comes after the last step."""
 
 
 @lru_cache
@@ -87,11 +93,16 @@ def _has_rows(task: Any) -> bool:
         return False
 
 
+def name_of(arm: str, seed: int) -> str:
+    """Return the name of an arm's folder."""
+    return f"{arm.replace(' ', '-')}-{seed}"
+
+
 def load(arm: str, seed: int, more: list[str]) -> Any:
     """Return the configuration of an arm."""
     from taskloom.run_file import load_config
 
-    own = [f"name={arm.replace(' ', '-')}-{seed}", f"seed={seed}"]
+    own = [f"name={name_of(RUN_OF.get(arm, arm), seed)}", f"seed={seed}"]
     return load_config(CONFIG, [*own, *ARMS[arm], *more])
 
 
@@ -146,7 +157,8 @@ def train(arm: str, seed: int, folder: Path, tokens: int) -> None:
             model = build_model(config, plan, encoder, progress=progress)
             source = StepSource(plan, model, Tokenizer.open(encoder), config)
             mean = statistics.fmean(source(step).tokens for step in range(1, plan.steps, max(1, plan.steps // 20)))
-            config = load(arm, seed, [*more, f"training.steps={round(tokens / mean)}"])
+            steps = round(tokens / mean)
+            config = load(arm, seed, [*more, f"training.steps={steps}", f"training.warmup_steps={steps // 10}"])
             plan = planned(config)
             if arm == "one task a step":
                 object.__setattr__(plan, "drawn", one_task_a_step(plan, config.training.batch_size, seed))
@@ -157,14 +169,15 @@ def train(arm: str, seed: int, folder: Path, tokens: int) -> None:
         started = time.monotonic()
         trainer.train()
         if ranks.writes:
+            made = folder / name_of(arm, seed)
             trainer.model.save(
-                run.model, tokenizer_folder=trainer.tokenizer.folder, max_length=config.data.max_length,
+                made / "model", tokenizer_folder=trainer.tokenizer.folder, max_length=config.data.max_length,
                 encoder_name=config.encoder,
                 training=lineage_of(encoder).after(plan.tasks, kept_away(config)).to_json(),
             )  # fmt: skip
             minutes = round((time.monotonic() - started) / 60, 1)
             told = {"steps": plan.steps, "tasks": len(plan.tasks), "minutes": minutes}
-            run.write("told.json", json.dumps(told))
+            (made / "told.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 class ArmFailed(Exception):
@@ -184,7 +197,7 @@ def trained(arm: str, seed: int, given: argparse.Namespace) -> tuple[Path, dict[
     command = [__file__, "--folder", given.folder, "--arms", arm, "--seeds", seed, "--tokens", given.tokens]
     if code := launch([*map(str, command)], given.processes):
         raise ArmFailed(f"{arm}, seed {seed}: exit code {code}")
-    folder = given.folder / load(arm, seed, []).name
+    folder = given.folder / name_of(arm, seed)
     return folder / "model", json.loads((folder / "told.json").read_text(encoding="utf-8"))
 
 
@@ -236,7 +249,7 @@ def make(arm: str, seed: int, given: argparse.Namespace, path: Path) -> None:
     if any(key.items() <= one.items() for one in lines(path)) or (raw and seed != given.seeds[0]):
         return
     model, told = (Path("minilm"), {}) if raw else trained(arm, seed, given)
-    found = measure(str(model), given.folder / f"transfer-{arm.replace(' ', '-')}-{seed}")
+    found = measure(str(model), given.folder / f"transfer-{name_of(arm, seed)}")
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(key | told | found) + "\n")
     print(*table(path), sep="\n", flush=True)
