@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import socket
 import tempfile
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 
-from taskloom.data import spilled
+from taskloom.data import files, spilled
 from taskloom.data.files import read_file, read_files
 from taskloom.data.hub import can_reach_hub
 from taskloom.data.mirror import read_mirror
@@ -249,6 +250,41 @@ def test_large_files_stay_on_disk(
     pq.write_table(pa.table({"text": ["other"]}), other)
     mixed = spilled.read_parquet([*paths, other])
     assert mixed["label"].to_pylist()[-1] is None and len(mixed) == len(kept) + 1
+
+
+ALIKE = [{"text": f'a, "b"\nc {at} é', "label": f"{at:03}"} for at in range(1000)]
+LONG = [*ALIKE, {"text": "z" * 5000, "label": "x"}]
+LATE_COLUMN = [*ALIKE, {"text": "z", "label": "x", "more": [1]}]
+LATE_TYPE = [{"text": "a", "label": at if at < 500 else at + 0.5} for at in range(1000)]
+
+
+@pytest.mark.parametrize(
+    ("ending", "rows"),
+    [("csv", ALIKE), ("csv", LONG), ("jsonl", ALIKE), ("jsonl", LONG), ("jsonl", LATE_COLUMN), ("jsonl", LATE_TYPE)],
+)
+def test_large_text_files_are_read_in_blocks(
+    ending: str, rows: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table is that of the file read at once, also where columns and types show only in later blocks; that of a
+    file that is alike all through stays on disk."""
+    path = tmp_path / f"rows.{ending}"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        if ending == "csv":
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        else:
+            file.writelines(f"{json.dumps(row)}\n" for row in rows)
+    expected = read_file(path)
+    assert expected["text"].to_pylist() == [row["text"] for row in rows]
+    monkeypatch.setattr(spilled, "LARGE", 0)
+    monkeypatch.setattr(files, "BLOCK", 2000)  # a row of LONG has 5,000
+    before = pa.total_allocated_bytes()
+    found = read_file(path)
+    assert found.equals(expected) and len(found) == len(rows)
+    assert (pa.total_allocated_bytes() - before < found.nbytes) == (rows is ALIKE)
+    monkeypatch.setattr(spilled, "LARGE", 2**60)
+    assert read_file(path).equals(expected)
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])

@@ -116,10 +116,17 @@ def test_csv_with_too_many_cells(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"), [("a\nb\n", ["a", "b"]), ('{"text": "a"}\n{"text": "b"}\n', ["a", "b"])]
+    ("content", "expected"),
+    [
+        ("a\nb\n", ["a", "b"]),
+        ('{"text": "a"}\n{"text": "b"}\n', ["a", "b"]),
+        ('\ufeff{"text": "a"}\n\n{"text": "b"}\n', ["a", "b"]),
+        ("\ufeffa\n\nb", ["a", "", "b"]),
+        ("", []),
+    ],
 )
 def test_standard_input_is_lines_or_json(content: str, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dash reads standard input, as JSON lines if the first line begins with a brace."""
+    """A dash reads standard input: JSON lines if the first line begins with a brace; a byte order mark is no text."""
     monkeypatch.setattr("sys.stdin", io.StringIO(content))
     assert [row["text"] for row in read_rows("-")] == expected
 
@@ -150,7 +157,7 @@ def test_commands_read_csv_from_standard_input(
         tmp_path / "model", tokenizer_folder=tiny_bert, max_length=MAX_LENGTH, encoder_name="tiny"
     )
     options = ["--labels", "car,day"] if command == "classify" else ["--task", "made/topics"]
-    monkeypatch.setattr("sys.stdin", io.StringIO("text\na bee\nthe car\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufefftext\na bee\nthe car\n"))
     arguments = [command, str(tmp_path / "model"), "-", "--format", "csv", "--device", "cpu", *options]
     assert cli.main(arguments) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2

@@ -239,6 +239,17 @@ def test_state_goes_where_its_parameter_is() -> None:
     assert all(value.data_ptr() != saved[f"dense.layer.1.weight.{part}"].data_ptr() for part, value in here.items())
 
 
+def test_the_room_of_moments_is_what_the_first_step_takes() -> None:
+    """Two values for each one of a dense parameter, and nothing once they are there."""
+    model = _Small()
+    optimizer = _optimizer(model, ("embeddings.weight",))
+    room = optimizer.room_for_moments()
+    _train(model, optimizer, range(1, 2))
+    taken = [value for state in optimizer.dense.state.values() for part, value in state.items() if part != "step"]
+    assert sum(one.numel() for one in room) == sum(one.numel() for one in taken) > 0
+    assert not optimizer.room_for_moments()
+
+
 def test_groups_spare_biases_from_decay_and_scale_layers() -> None:
     """Biases do not decay; with layer_decay 0.5 each layer below the top trains at half the rate of the one above."""
     model = _Small()

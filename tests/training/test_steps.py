@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from taskloom.config import RunConfig
 from taskloom.data.hashing import hashed, key_of
-from taskloom.data.rows import Drawn
+from taskloom.data.rows import CHOICE, CLASSES, SCORE, Drawn
 from taskloom.progress import Progress
 from taskloom.run_file import load_config
 from taskloom.training.building import build_model
@@ -105,12 +105,28 @@ def test_without_the_setting_every_row_weighs_one(run_file: Path) -> None:
 def test_the_longest_micro_batch_holds_the_longest_row(run_file: Path) -> None:
     """It fills the budget and is at least as long as any micro-batch of the run's steps."""
     plan, source = source_of(load_config(run_file))
-    (longest,) = source.longest().micro_batches
+    longest = next(source.rehearsals()).micro_batches[0]
     assert longest.batch.input_ids.shape[1] == 64
     assert longest.batch.input_ids.numel() <= 256
     widest = max(one.batch.input_ids.shape[1] for step in range(1, 5) for one in source(step).micro_batches)
     assert widest == 64
     assert plan.steps == 4
+
+
+def test_every_kind_of_task_is_rehearsed(run_file: Path) -> None:
+    """A run with choices beside classes has a batch of each, with the longest rows of its kind."""
+    rows = [{"q": "which?", "options": ["a", "b " * at], "at": 0} for at in range(30)]
+    (run_file.parent / "choices.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    with run_file.open("a", encoding="utf-8") as file:
+        file.write('[[task]]\nid = "own/choices"\nkind = "multiple_choice"\nfiles = { train = "choices.jsonl" }\n')
+        file.write('prompt = "q"\nchoices = "options"\nlabel = "at"\n')
+    plan, source = source_of(load_config(run_file))
+    found = list(source.rehearsals())
+    kinds = [{int(kind) for micro in batch.micro_batches for kind in micro.batch.kind} for batch in found]
+    assert kinds == [{CLASSES}, {SCORE}, {CHOICE}]
+    lengths = plan.train_splits[2].lengths
+    (choices,) = found[2].micro_batches
+    assert int(lengths.argmax()) in choices.batch.place.tolist()
 
 
 def test_a_pool_is_drawn_once(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ and a column of digits stays usable as text.
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ import pyarrow.csv
 import pyarrow.json
 
 from taskloom.data.mirror import features_of
-from taskloom.data.spilled import read_parquet
+from taskloom.data.spilled import read_parquet, spill, stays_on_disk
 from taskloom.errors import SourceError
 from taskloom.recipes.recipe import FORMATS, Files
 
 ENDINGS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
+BLOCK = 2**20
+"""Bytes of a text file that are parsed at once. A million rows of 300 MB, read by blocks, take 82 MB of memory with
+1 MiB and 347 MB with 16 MiB, since blocks are parsed ahead, and 345 MB at once."""
 
 
 def read_files(source: Files) -> tuple[dict[str, pa.Table], dict[str, Any]]:
@@ -51,7 +56,7 @@ def read_file(path: Path, given_format: str | None = None) -> pa.Table:
     try:
         if kind == "parquet":
             return read_parquet([path])
-        return pa.json.read_json(path) if kind == "jsonl" else _delimited(path, "\t" if kind == "tsv" else ",")
+        return _json_lines(path) if kind == "jsonl" else _delimited(path, "\t" if kind == "tsv" else ",")
     except FileNotFoundError as error:
         raise SourceError(
             f"There is no file {path}. Check `files` of the task; paths are relative to the run file."
@@ -62,17 +67,47 @@ def read_file(path: Path, given_format: str | None = None) -> pa.Table:
         ) from error
 
 
+def _json_lines(path: Path) -> pa.Table:
+    def reading(block: int) -> pa.json.ReadOptions:
+        return pa.json.ReadOptions(block_size=block)
+
+    return _read(
+        path,
+        lambda block: pa.json.read_json(path, read_options=reading(block)),
+        lambda block: pa.json.open_json(path, read_options=reading(block)),
+    )
+
+
 def _delimited(path: Path, delimiter: str) -> pa.Table:
     with path.open(encoding="utf-8-sig") as file:
         header = file.readline()
     names = next(csv.reader([header], delimiter=delimiter))
-    return pa.csv.read_csv(
-        path,
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
-        ),
+    parsing = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    converting = pa.csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
     )
+    return _read(
+        path,
+        lambda block: pa.csv.read_csv(path, pa.csv.ReadOptions(block_size=block), parsing, converting),
+        lambda block: pa.csv.open_csv(path, pa.csv.ReadOptions(block_size=block), parsing, converting),
+    )
+
+
+def _read(path: Path, whole: Callable[[int], pa.Table], blocks: Callable[[int], pa.RecordBatchReader]) -> pa.Table:
+    """Read a large file block by block into a table on disk, unless later blocks have other columns or types.
+
+    Where a row is longer than a block, the whole file is one.
+    """
+    if stays_on_disk(path.stat().st_size):
+        with suppress(pa.ArrowInvalid):
+            reader = blocks(BLOCK)
+            return spill(reader.schema, reader)
+    try:
+        return whole(BLOCK)
+    except pa.ArrowInvalid as error:
+        if "straddl" not in str(error):
+            raise
+        return whole(min(path.stat().st_size + 1, 2**31 - 1))
 
 
 def _expanded(path: Path) -> list[Path]:

@@ -1,14 +1,14 @@
-"""Large parquet files as tables that stay on disk: decoded once into an unnamed file and mapped from there.
+"""Large files of rows as tables that stay on disk: decoded once into an unnamed file and mapped from there.
 
-A parquet file cannot be mapped, since its pages are compressed. The copy is in the folder for temporary files (TMPDIR),
-and gone with the process, also one that is killed.
+A parquet file cannot be mapped, since its pages are compressed, nor can text. The copy is in the folder for temporary
+files (TMPDIR), and gone with the process, also one that is killed.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +19,20 @@ LARGE = 2**28
 BATCH = 20_000
 
 
+def stays_on_disk(size: int) -> bool:
+    """Tell whether so many bytes of rows are mapped; never on Windows, where names of mapped files are kept."""
+    return os.name != "nt" and size >= LARGE
+
+
+def spill(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    """Return the rows as a table that is mapped from disk; raises OSError for a disk without room."""
+    with tempfile.NamedTemporaryFile(prefix="taskloom-", suffix=".arrow") as file:
+        with pa.OSFile(file.name, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return pa.ipc.open_file(pa.memory_map(file.name)).read_all()
+
+
 def read_parquet(paths: Sequence[Path]) -> pa.Table:
     """Return the rows of several files, one after the other; files whose columns differ are read into memory.
 
@@ -27,14 +41,9 @@ def read_parquet(paths: Sequence[Path]) -> pa.Table:
     files = [pq.ParquetFile(path) for path in paths]
     schema = files[0].schema_arrow
     alike = all(file.schema_arrow.equals(schema) for file in files)
-    if os.name == "nt" or not alike or sum(map(_decoded_size, files)) < LARGE:  # Windows keeps names of mapped files
+    if not alike or not stays_on_disk(sum(map(_decoded_size, files))):
         return pa.concat_tables([pq.read_table(path) for path in paths], promote_options="default")
-    with tempfile.NamedTemporaryFile(prefix="taskloom-", suffix=".arrow") as spill:
-        with pa.OSFile(spill.name, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for file in files:
-                for batch in file.iter_batches(batch_size=BATCH):
-                    writer.write_batch(batch)
-        return pa.ipc.open_file(pa.memory_map(spill.name)).read_all()
+    return spill(schema, (batch for file in files for batch in file.iter_batches(batch_size=BATCH)))
 
 
 def _decoded_size(file: pq.ParquetFile) -> int:

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -169,10 +170,12 @@ def numbered(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _parsed(stream: IO[str], format: str | None, name: str) -> Iterator[dict[str, Any]]:
+    first = [next(stream, "").removeprefix("\ufeff")]  # standard input is no file, which drops its byte order mark
+    lines = (line for line in chain(first, stream) if line)
     if format in SEPARATORS:
-        yield from _csv_rows(stream, name, SEPARATORS[format])
+        yield from _csv_rows(lines, name, SEPARATORS[format])
         return
-    for number, line in enumerate(stream):
+    for number, line in enumerate(lines):
         if format is None:
             format = "jsonl" if line.lstrip().startswith("{") else "lines"
         line = line.rstrip("\r\n")
@@ -192,9 +195,9 @@ def _json_row(line: str, name: str, number: int) -> dict[str, Any]:
     return row
 
 
-def _csv_rows(stream: IO[str], name: str, separator: str) -> Iterator[dict[str, Any]]:
+def _csv_rows(lines: Iterable[str], name: str, separator: str) -> Iterator[dict[str, Any]]:
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
-    reader = csv.DictReader(stream, delimiter=separator, restkey="(more)")
+    reader = csv.DictReader(lines, delimiter=separator, restkey="(more)")
     known = {column for columns in COLUMNS.values() for column in columns}
     if not known & set(reader.fieldnames or ()):
         raise DataError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,19 +134,24 @@ MOST_NAMED = 5
 """Rows that one message names."""
 
 
-def rehearse(model: Model, batch: StepBatch, *, compute: Computation) -> None:
-    """Compute the largest micro-batch forward and backward before the first step, and throw the gradients away.
+def rehearse(model: Model, optimizer: Optimizer, batches: Iterable[StepBatch], *, compute: Computation) -> None:
+    """Compute the largest micro-batches forward and backward before the first step, and throw the gradients away.
 
-    Shapes that do not fit and memory that is too small show here, and not after hours. Raises TrainingFailed for the
-    latter, saying what to lower.
+    Shapes that do not fit and memory that is too small show here, and not after hours; the room of the optimizer's
+    moments, which the first step makes, is taken meanwhile. Raises TrainingFailed for too little memory, saying what to
+    lower.
     """
     model.train()
-    alone = dataclasses.replace(compute, ranks=Ranks())
+    alone, tokens = dataclasses.replace(compute, ranks=Ranks()), 0
     try:
-        accumulate(model, batch, compute=alone, totals=Totals())
+        moments = optimizer.room_for_moments()
+        for batch in batches:
+            tokens = batch.padded_tokens
+            accumulate(model, batch, compute=alone, totals=Totals())
+        del moments
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise TrainingFailed(
-            f"The longest rows ({batch.padded_tokens:,} tokens in one micro-batch) do not fit into memory ({error}). "
+            f"The longest rows ({tokens:,} tokens in one micro-batch) do not fit into memory ({error}). "
             "Lower training.tokens_per_micro_batch, data.max_length or training.max_choices."
         ) from error
     finally:

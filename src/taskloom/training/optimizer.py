@@ -152,6 +152,11 @@ class Optimizer:
         self.rowwise.step(used, rate=self.rate(step, peak=head_peak))
         return rate
 
+    def room_for_moments(self) -> list[Tensor]:
+        """Return as much uninitialized memory as the moments will take that the first step makes."""
+        return [torch.empty_like(parameter) for group in self.dense.param_groups for parameter in group["params"]
+                if parameter not in self.dense.state for _moment in BETAS]  # fmt: skip
+
     def all_parameters(self) -> Iterator[nn.Parameter]:
         """Yield every parameter that is trained."""
         yield from self.encoder.values()

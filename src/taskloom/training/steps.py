@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -73,14 +73,23 @@ class StepSource:
         rows = Drawn(*(np.concatenate([getattr(one, name) for one in drawn]) for name in ("task", "place", "epoch")))
         return rows.take(self.batcher.by_length(rows))
 
-    def longest(self) -> StepBatch:
-        """Return the longest rows of all tasks, as many as fit into one micro-batch: what takes the most memory."""
+    def rehearsals(self) -> Iterator[StepBatch]:
+        """Yield the longest rows of each kind of task, as many as fit into one micro-batch: what takes the most memory.
+
+        Every kind has losses of its own, so a shape that does not fit shows only in a batch of its kind.
+        """
         most = self.batcher.max_choices or 1
         lengths = [split.lengths * np.minimum(split.sequences, most) for split in self.plan.train_splits]
-        task = int(np.argmax([part.max() for part in lengths]))
-        count = max(1, self.batcher.tokens_per_micro_batch // int(lengths[task].max()))
-        places = np.argsort(-lengths[task], kind="stable")[:count]
-        return self._batch(0, [self.batcher.assemble(Drawn(np.full(len(places), task), places, np.zeros_like(places)))])
+        longest: dict[tuple[str, bool], int] = {}
+        for task, split in enumerate(self.plan.train_splits):
+            kind = split.kind, split.apart
+            if lengths[task].max() > lengths[longest.setdefault(kind, task)].max():
+                longest[kind] = task
+        for task in longest.values():
+            count = max(1, self.batcher.tokens_per_micro_batch // int(lengths[task].max()))
+            places = np.argsort(-lengths[task], kind="stable")[:count]
+            drawn = Drawn(np.full(len(places), task), places, np.zeros_like(places))
+            yield self._batch(0, [self.batcher.assemble(drawn)])
 
     def _batch(self, step: int, cut: Sequence[MicroBatch]) -> StepBatch:
         if self.class_weights is not None:

@@ -86,7 +86,7 @@ class Trainer:
             self.evaluation_is_due = False
         if self.step < self.plan.steps and not self.stopped_early:
             source = StepSource(self.plan, self.model, self.tokenizer, self.config)
-            rehearse(self.model, source.longest(), compute=self.compute)
+            rehearse(self.model, self.optimizer, source.rehearsals(), compute=self.compute)
             with self.progress.bar("training", self.plan.steps, done=self.step) as bar:
                 fit(
                     self.model,

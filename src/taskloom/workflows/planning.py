@@ -101,7 +101,7 @@ def batch_lines(plan: Plan, source: StepSource, *, batch_size: int) -> Iterator[
 
 
 def try_steps(config: RunConfig, plan: Plan, source: StepSource) -> Trial:
-    """Run a few steps, the largest micro-batch first, with gradients and updates that are thrown away."""
+    """Run a few steps, the largest micro-batches first, with gradients and updates that are thrown away."""
     from taskloom.modeling.devices import choose_autocast, choose_device, set_threads
     from taskloom.training.building import make_optimizer
     from taskloom.training.gradients import Computation, Totals, accumulate
@@ -114,7 +114,7 @@ def try_steps(config: RunConfig, plan: Plan, source: StepSource) -> Trial:
     compute = Computation(config.seed, device, choose_autocast(config.training.precision, device), Ranks())
     model = source.model.to(device)
     optimizer = make_optimizer(model, config.training, steps=plan.steps)
-    rehearse(model, source.longest(), compute=compute)
+    rehearse(model, optimizer, source.rehearsals(), compute=compute)
     seconds = []
     for step in range(1, TRIAL_STEPS + 1):
         batch, started = source(step), time.perf_counter()

@@ -122,10 +122,11 @@ const SHOW = {
   multiple_choice: (found, row) => bars(found.scores.map((share, at) => [row.choices[at], share, at === found.label])),
   regression: (found, row, task) => {
     const track = make("span", { className: "track", "aria-hidden": "true" }, make("span", { className: "bar" }));
-    track.firstChild.style.width = `${(100 * (found.score - task.low)) / (task.high - task.low)}%`;
-    const range = `${task.low} to ${task.high}`;
+    const scaled = task.low !== null && task.high !== null; // without a scale there is no bar to fill
+    if (scaled) track.firstChild.style.width = `${(100 * (found.score - task.low)) / (task.high - task.low)}%`;
     return [make("ul", { className: "bars" }, make("li", { className: "best" },
-      make("span", { className: "name" }, range), track, make("span", { className: "value" }, found.score.toFixed(2))))];
+      make("span", { className: "name" }, scaled ? `${task.low} to ${task.high}` : "score"), scaled ? track : null,
+      make("span", { className: "value" }, found.score.toFixed(2))))];
   },
   token_classification: (found, row) => [make("ul", { className: "tags" }, ...row.tokens.map((word, at) =>
     make("li", { className: found.labels[at] === "O" ? "" : "named" }, word, make("small", {}, found.labels[at]))))],
