@@ -27,8 +27,8 @@ prepare: --dry-run OVERRIDES RUN_FILE
 train: --dry-run --processes OVERRIDES RUN_FILE
 evaluate: --against --calibrate --data --head --label --out --pair --quick --split --tasks --text PATH
 report: --no-texts --texts --transfer PATH
-finetune: --data --device --epochs --kind --label --learning-rate --output --pair --seed --seeds --shots --task --text
-    MODEL
+finetune: --data --device --epochs --frozen --kind --label --layer-decay --learning-rate --output --pair --seed --seeds
+    --shots --task --text MODEL
 transfer: --device --json --max-length --max-rows --methods --output --own --seeds --seen --shots --tasks MODELS
 export: --calibrate --force --format --head --int8 --with-task-embedding OUT PATH
 classify: --backend --device --format --labels --long --multi-label --none-below --output --precision --template --way

@@ -185,6 +185,10 @@ def finetune(
     pair: str | None = None,
     label: str | None = None,
     kind: str | None = None,
+    epochs: float | None = None,
+    learning_rate: float | None = None,
+    layer_decay: float | None = None,
+    frozen: int | None = None,
     output: str | os.PathLike[str] | None = None,
     device: str = "auto",
 ) -> Model:
@@ -193,7 +197,9 @@ def finetune(
     `model` is a run, a model folder, an encoder in Hugging Face form, a hub id, "minilm", or an opened model.
     `task_or_data` is a task of the catalog, or a csv, tsv, jsonl or parquet file, whose columns `text`, `pair` and
     `label` and whose `kind` are guessed where they are not given. `shots` takes so many train rows a class (in all,
-    where there are no classes). Raises UserError for a mistake in any of these.
+    where there are no classes). `epochs` are passes over the rows, `learning_rate` is the encoder's peak, `layer_decay`
+    the factor on it from each layer to the one below, and `frozen` counts the parts that stay as they are, from below:
+    1 is the embeddings, each further one a layer. Raises UserError for a mistake in any of these.
     """
     from pathlib import Path
 
@@ -203,7 +209,10 @@ def finetune(
     given = getattr(model, "folder", model)
     source = Path(task_or_data) if hasattr(task_or_data, "__fspath__") else task_or_data
     recipe, told = tuning.recipe_of(source, Columns(text, pair, label, kind))
-    request = tuning.Request(model=str(given), task=recipe, told=told, shots=shots, seeds=(seed,), device=device)
+    settings = tuning.settings_of(epochs=epochs, learning_rate=learning_rate, layer_decay=layer_decay, frozen=frozen)
+    request = tuning.Request(
+        model=str(given), task=recipe, told=told, shots=shots, seeds=(seed,), settings=settings, device=device
+    )
     return tuning.finetune(request, output=None if output is None else Path(output)).model
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,9 @@ from taskloom.adapting.probing import LinearHead, fit_head
 from taskloom.adapting.start import Start, open_start
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
+from taskloom.errors import ConfigError
 from taskloom.modeling.model import Model
+from taskloom.workflows.tuning import settings_of
 
 QUICK = Settings(learning_rate=3e-3, head_learning_rate=1e-2, least_steps=20, most_steps=20, batch_size=8)
 
@@ -161,6 +165,29 @@ def test_frozen_layers_do_not_move(start: Start, topics: TaskStore) -> None:
     moved = {name for name, value in model.encoder.state_dict().items() if not torch.equal(value, before[name])}
     assert moved
     assert not [name for name in moved if "embeddings" in name or "layer.0." in name]
+
+
+def test_more_frozen_parts_than_there_are_is_told(start: Start, topics: TaskStore) -> None:
+    """All parts may stay, so that the head alone learns; one more is a mistake that names how many there are."""
+    before = {name: value.clone() for name, value in start.fresh().state_dict().items()}
+    parts = start.fresh().config.num_hidden_layers + 1
+    model = tuned(start, topics, "topics", settings=dataclasses.replace(QUICK, frozen=parts)).model
+    assert all(torch.equal(value, before[name]) for name, value in model.encoder.state_dict().items())
+    with pytest.raises(ConfigError, match=rf"frozen = {parts + 1}: this encoder has {parts} parts"):
+        tuned(start, topics, "topics", settings=dataclasses.replace(QUICK, frozen=parts + 1))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [({"epochs": 0}, "epochs = 0"), ({"learning_rate": -1.0}, "learning_rate = -1.0"),
+     ({"layer_decay": 1.5}, "layer_decay = 1.5: give a factor"), ({"frozen": -1}, "frozen = -1: give 0 for none")],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_told(given: dict[str, Any], told: str) -> None:
+    """A number that no training can have is a mistake; the others change what they say."""
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        settings_of(**given)
+    found = settings_of(layer_decay=0.7, frozen=2)
+    assert (found.layer_decay, found.frozen, found.learning_rate) == (0.7, 2, settings_of().learning_rate)
 
 
 def test_a_report_needs_rows(start: Start, topics: TaskStore) -> None:

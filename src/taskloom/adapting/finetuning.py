@@ -24,7 +24,7 @@ from taskloom.adapting.start import Start
 from taskloom.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
 from taskloom.data.shots import some_of
 from taskloom.data.store import TaskStore
-from taskloom.errors import Interrupted
+from taskloom.errors import ConfigError, Interrupted
 from taskloom.evaluation.evaluator import Answering, answer, evaluating, unseen_tag
 from taskloom.evaluation.metrics import main_metric
 from taskloom.evaluation.predictions import Predictions
@@ -160,6 +160,8 @@ def _optimizer(model: Model, settings: TrainingConfig, *, steps: int, frozen: in
     """Return the optimizer of all but the task embedding and the `frozen` lowest parts, which need no gradient."""
     named = {name: value for name, value in model.named_parameters() if name.startswith("encoder.")}
     layer_of = layers_of(named)
+    if frozen > (parts := max(layer_of.values()) + 1):
+        raise ConfigError(f"frozen = {frozen}: this encoder has {parts} parts, its embeddings and its layers.")
     for name, parameter in named.items():
         parameter.requires_grad = layer_of[name] >= frozen
     return Optimizer(

@@ -38,6 +38,13 @@ def finetune(
     ] = None,
     epochs: Annotated[float | None, typer.Option(min=0.01, help="Passes over the rows.", show_default=False)] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate of the encoder.", show_default=False)] = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="Factor on that rate from each layer to the one below.", show_default=False)
+    ] = None,
+    frozen: Annotated[
+        int | None,
+        typer.Option(help="Parts that stay as they are: 1 is the embeddings, 2 a layer too, ...", show_default=False),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Fine-tune a model on one task.
@@ -58,7 +65,10 @@ def finetune(
     recipe, told = tuning.recipe_of(task or data or "", Columns(text, pair, label, kind))
     request = tuning.Request(
         model=model, task=recipe, told=told, shots=shots, seeds=tuple(range(seed, seed + seeds)),
-        settings=tuning.settings_of(epochs=epochs, learning_rate=learning_rate), device=device,
+        settings=tuning.settings_of(
+            epochs=epochs, learning_rate=learning_rate, layer_decay=layer_decay, frozen=frozen
+        ),
+        device=device,
     )  # fmt: skip
     folder = output or tuning.default_output(model, recipe, shots)
     done = tuning.finetune(request, output=folder, progress=progress.for_stream())

@@ -234,7 +234,7 @@ def _groups(
     encoder: Mapping[str, nn.Parameter], layer_of: Mapping[str, int], settings: TrainingConfig
 ) -> list[dict[str, object]]:
     """Group parameters by (decays, scale of the rate): biases and norms, which have one dimension, do not decay."""
-    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {} if encoder else {(False, 1.0): []}
     for name, parameter in encoder.items():
         groups.setdefault((parameter.dim() > 1, _scale(layer_of, name, settings)), []).append(parameter)
     return [

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import DataConfig, RunConfig
-from taskloom.errors import DataError
+from taskloom.errors import ConfigError, DataError
 from taskloom.progress import Progress
 from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import get_task
@@ -41,6 +41,13 @@ EVALUATIONS, PATIENCE = 8, 3
 """How often a training is evaluated, and how many evaluations without a better score end it."""
 MOST_STEPS = 100_000
 """Stands for no limit where the user says how many epochs."""
+ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": (lambda epochs: epochs > 0, "a number above 0, for example 10"),
+    "learning_rate": (lambda rate: rate > 0, "a rate above 0, for example 1e-4"),
+    "layer_decay": (lambda decay: 0 < decay <= 1, "a factor above 0 and at most 1, which is no decay"),
+    "frozen": (lambda parts: parts >= 0, "0 for none, 1 for the embeddings, 2 for the lowest layer too"),
+}
+"""What the settings of a fine-tuning may be, and how that is said."""
 MOST_ROWS = 10**9
 """Train rows are not capped: who fine-tunes on a file means all of it."""
 RAW_LENGTH = 256
@@ -110,14 +117,28 @@ def recipe_of(task_or_data: str | Path | Task, columns: Columns = Columns()) -> 
     return get_task(task_or_data), ()
 
 
-def settings_of(*, epochs: float | None = None, learning_rate: float | None = None) -> Settings:
-    """Return the default settings with what is given changed; a number of epochs is then meant as said."""
+def settings_of(
+    *,
+    epochs: float | None = None,
+    learning_rate: float | None = None,
+    layer_decay: float | None = None,
+    frozen: int | None = None,
+) -> Settings:
+    """Return the default settings with what is given changed; a number of epochs is then meant as said.
+
+    Raises ConfigError for a number that no training can have.
+    """
     from dataclasses import replace
 
-    found = _defaults()
-    if learning_rate is not None:
-        found = replace(found, learning_rate=learning_rate)
-    return found if epochs is None else replace(found, epochs=epochs, least_steps=1, most_steps=MOST_STEPS)
+    every = {"epochs": epochs, "learning_rate": learning_rate, "layer_decay": layer_decay, "frozen": frozen}
+    given: dict[str, Any] = {name: value for name, value in every.items() if value is not None}
+    for name, value in given.items():
+        holds, allowed = ALLOWED[name]
+        if not holds(value):
+            raise ConfigError(f"{name} = {value}: give {allowed}.")
+    if epochs is not None:
+        given |= {"least_steps": 1, "most_steps": MOST_STEPS}
+    return replace(_defaults(), **given)
 
 
 def default_output(model: str, task: Task, shots: int | None) -> Path:
