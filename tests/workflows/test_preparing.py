@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from taskloom.data.known_stores import FOLDER
+from taskloom.recipes.select import select
 from taskloom.run_file import load_config
 from taskloom.workflows import preparing
 
@@ -70,3 +71,11 @@ def test_another_state_of_the_files_is_read(run_file: Path, read: list[str]) -> 
     assert not (run_file.parent / "cache" / FOLDER).exists()
     preparing.prepare(load_config(run_file))
     assert len(read) == 9
+
+
+def test_trained_tasks_that_transfer_needs_are_told() -> None:
+    """Nothing is said of others, and of many some are named."""
+    held, other = select(["held-out"]).tasks, select(["glue/sst2"]).tasks
+    assert preparing.trained_all_the_same(other) == ""
+    assert preparing.trained_all_the_same([*other, held[0]]).startswith(f"Trained are {held[0].id} of the collection")
+    assert f" and {len(held) - 3} more of" in preparing.trained_all_the_same(held)

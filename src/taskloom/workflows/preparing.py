@@ -12,6 +12,7 @@ from taskloom.config import RunConfig
 from taskloom.errors import ConfigError, RecastError, SourceError, UserError
 from taskloom.executors import each_done
 from taskloom.progress import Progress
+from taskloom.recipes.catalog import collections_of
 from taskloom.recipes.held_out import held_out_tasks, is_held_out
 from taskloom.recipes.own import own_recasts, own_task
 from taskloom.recipes.recipe import Task
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from taskloom.data.store import TaskStore
     from taskloom.data.tokenizer import Tokenizer
     from taskloom.workflows.overlapping import OverlapReport
+
+MOST_NAMED = 3
+"""Tasks that one line names."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,18 @@ def left_out_by_name(task_id: str) -> str:
     return f"{task_id} is named in data.tasks and left out by data.exclude, data.held_out or data.license_use."
 
 
+def trained_all_the_same(tasks: Iterable[Task]) -> str:
+    """Say which of the tasks that transfer is measured on are trained: a run is known by its numbers on unseen ones."""
+    seen = sorted(task.id for task in tasks if task.recast is None and "held-out" in collections_of(task))
+    if not seen:
+        return ""
+    more = f" and {len(seen) - MOST_NAMED} more" if len(seen) > MOST_NAMED else ""
+    return (
+        f"Trained are {', '.join(seen[:MOST_NAMED])}{more} of the collection held-out, so transfer to them cannot be "
+        'measured afterwards: data.held_out=["held-out"] keeps them and their rows away.'
+    )
+
+
 def kept_away(config: RunConfig) -> tuple[Task, ...]:
     """Return the tasks that are held out; raises ConfigError where their rows would stay in training all the same."""
     if config.data.held_out and not config.data.drop_overlap:
@@ -108,6 +124,8 @@ def prepare(config: RunConfig, *, progress: Progress | None = None, to_train: bo
     selection = choose(config)
     for task_id in selection.excluded_by_name:
         progress.say(left_out_by_name(task_id))
+    if to_train and (told := trained_all_the_same(selection.tasks)):
+        progress.say(told)
     encoder = resolve_encoder(config.encoder)
     _check_length(config, encoder)
     cache = cache_folder(config.data.cache).absolute()
