@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from made_models import MAX_LENGTH, made_model, made_store, made_task
-from taskloom.adapting.finetuning import Settings, Tuned, fine_score, fine_tune, report_on
-from taskloom.adapting.probing import LinearHead, fit_head
+from taskloom.adapting.finetuning import Settings, Tuned, answers_of, fine_score, fine_tune, report_on
+from taskloom.adapting.probing import LinearHead, fit_head, probe_predictions
 from taskloom.adapting.start import Start, open_start
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import ConfigError
+from taskloom.modeling.encoder import POOLINGS
 from taskloom.modeling.model import Model
 from taskloom.workflows.tuning import settings_of
 
@@ -165,6 +167,24 @@ def test_frozen_layers_do_not_move(start: Start, topics: TaskStore) -> None:
     moved = {name for name, value in model.encoder.state_dict().items() if not torch.equal(value, before[name])}
     assert moved
     assert not [name for name in moved if "embeddings" in name or "layer.0." in name]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_training_starts_from_the_probe(pooling: str, start: Start, topics: TaskStore) -> None:
+    """Before the first step the model answers as the probe that its head was taken from, whatever pooling it reads."""
+    settings = dataclasses.replace(QUICK, pooling=pooling, head="probe", names=False)
+    places = np.arange(len(topics.splits["train"]))
+    features = start.features(topics, "train", places, max_length=MAX_LENGTH)
+    head = fit_head(features, topics, "train", pooling=pooling, penalty=settings.penalty)
+    expected = probe_predictions(head, features, topics, "train", pooling=pooling, unseen=0)
+    found: list[NDArray[Any]] = []
+
+    def evaluate(model: Model) -> float:
+        found.append(answers_of(model, made_task("topics"), topics, "train", how=start.how, places=places).scores)
+        return 0.0
+
+    tuned(start, topics, "topics", settings=settings, evaluate=evaluate, evaluations=1)
+    np.testing.assert_allclose(found[0], expected.scores, atol=1e-5)
 
 
 def test_more_frozen_parts_than_there_are_is_told(start: Start, topics: TaskStore) -> None:

@@ -10,7 +10,7 @@ from taskloom.errors import ConfigError, did_you_mean
 from taskloom.evaluation.transfer_report import Shots
 
 METHODS = ("probe", "finetune", "zero-shot")
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 """Raised whenever the same options would measure other rows or learn in another way."""
 
 

@@ -223,10 +223,11 @@ class Encoder(nn.Module):
 
     @property
     def packs(self) -> bool:
-        """Whether `forward_packed` is there for this network, on this device: see `bert`."""
+        """Whether `forward_packed`, which pools by the own pooler alone, is there for this network and device: `bert`."""
         from taskloom.modeling.bert import can_pack
 
-        return not self.compiled and self.word_embeddings.weight.device.type == "cpu" and can_pack(self.network)
+        plain = self.pooling == "own" and not self.compiled
+        return plain and self.word_embeddings.weight.device.type == "cpu" and can_pack(self.network)
 
     def forward_packed(
         self, input_ids: Tensor, layout: Layout, *, token_type_ids: Tensor | None, first_vector: Tensor | None
