@@ -223,7 +223,7 @@ class Encoder(nn.Module):
 
     @property
     def packs(self) -> bool:
-        """Whether `forward_packed`, which pools by the own pooler alone, is there for this network and device: `bert`."""
+        """Whether this network has `forward_packed` on this device, which knows the own pooler alone: see `bert`."""
         from taskloom.modeling.bert import can_pack
 
         plain = self.pooling == "own" and not self.compiled
