@@ -187,6 +187,26 @@ def test_training_starts_from_the_probe(pooling: str, start: Start, topics: Task
     np.testing.assert_allclose(found[0], expected.scores, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["topics", "choices", "entities"])
+def test_a_model_to_be_saved_reads_its_own_pooler(name: str, start: Start, tiny_bert: Path, tmp_path: Path) -> None:
+    """Trained on the first token's state, it answers the same through the own pooler, and opened from its folder."""
+    store = made_store(name, Tokenizer.open(tiny_bert), tmp_path / "cache")
+    places, task = np.arange(len(store.splits["train"])), made_task(name)
+    settings = dataclasses.replace(QUICK, pooling="first", head="probe", names=False)
+    model = tuned(start, store, name, settings=settings).model
+    expected = answers_of(model, task, store, "train", how=start.how, places=places).scores
+    model = tuned(start, store, name, settings=dataclasses.replace(settings, pooling="saved")).model
+    assert model.encoder.pooling == "own"
+    np.testing.assert_allclose(
+        answers_of(model, task, store, "train", how=start.how, places=places).scores, expected, atol=0.02
+    )
+    model.save(tmp_path / "model", tokenizer_folder=tiny_bert, max_length=MAX_LENGTH, encoder_name="tiny")
+    opened = Model.load(tmp_path / "model").eval()
+    np.testing.assert_allclose(
+        answers_of(opened, task, store, "train", how=start.how, places=places).scores, expected, atol=0.02
+    )
+
+
 def test_more_frozen_parts_than_there_are_is_told(start: Start, topics: TaskStore) -> None:
     """All parts may stay, so that the head alone learns; one more is a mistake that names how many there are."""
     before = {name: value.clone() for name, value in start.fresh().state_dict().items()}

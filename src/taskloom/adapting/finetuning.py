@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taskloom.adapting.features import Features
+from taskloom.adapting.features import Features, features_of
 from taskloom.adapting.probing import LinearHead, fit_head, probe_predictions
 from taskloom.adapting.start import Start
 from taskloom.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
@@ -31,6 +31,7 @@ from taskloom.evaluation.predictions import Predictions
 from taskloom.evaluation.report import TaskReport
 from taskloom.evaluation.scoring import compute, score
 from taskloom.modeling.model import Model
+from taskloom.modeling.pooler import pass_first_token
 from taskloom.recipes.recipe import Task
 from taskloom.training.building import head_table
 from taskloom.training.gradients import Computation, Totals
@@ -46,6 +47,8 @@ HeadStart = Literal["auto", "reuse", "probe", "new"]
 FOLDS = 4
 """Parts of the rows that a probe is left without in turn, to be held against a head that could be taken over."""
 
+FOLDED_ROWS = 64
+"""Rows that tell how large the first tokens' states are."""
 HEAD_ROWS = 10_000
 """Most rows that a head starts from: training reads all of them, and a probe of more is no better start."""
 
@@ -57,8 +60,9 @@ class Settings:
 
     `head` says where the head starts: auto is a head of the model with the same labels where it does no worse on the
     very rows than a probe (on rows left out of it), else the probe, with `penalty` and, where `names` is set and label
-    names say something, each name as one more row of its label. `pooling` is one of POOLINGS or "auto": the own pooler
-    under a head that is taken over, since it was trained on that, else the mean.
+    names say something, each name as one more row of its label. `pooling` is one of POOLINGS, or "auto" or
+    "saved": the own pooler under a head that is taken over, since it was trained on that, else the mean or, for models
+    that are saved, the first token, which the own pooler is made to pass on in the end (see `modeling.pooler`).
     `frozen` counts the parts of the encoder that stay as they are, from below: 1 is the embeddings, each further one a
     layer.
     """
@@ -140,6 +144,8 @@ def fine_tune(
         raise Interrupted(told, signal_number=error.exit_code - 128) from error
     optimizer.settle()
     best.finish()
+    if settings.pooling == "saved" and model.encoder.pooling == "first":
+        read_own_pooler(model.eval(), start, store, places, max_length=max_length)
     return Tuned(model.eval(), best.step, best.last, how, best.score)
 
 
@@ -196,9 +202,9 @@ def _head_rows(
     Where a head could be taken over, it is held against the probe on the very rows: its score on all of them against
     the probe's on rows left out of its fit. The better one is taken, and the old head where they are level.
     """
-    fits = settings.pooling in ("own", "auto") or store.kind == "token_classification"
+    fits = settings.pooling in ("own", "auto", "saved") or store.kind == "token_classification"
     known = start.matching_head(store, task.id) if settings.head in ("auto", "reuse") and fits else None
-    pooling = "mean" if settings.pooling == "auto" else settings.pooling
+    pooling = start.saved_pooling() if settings.pooling == "saved" else settings.pooling.replace("auto", "mean")
     if settings.head == "new" or (settings.head == "reuse" and known is None):
         return None, "new", pooling
     if settings.head == "reuse":
@@ -223,6 +229,17 @@ def _head_rows(
         if not apart or score_of(known, features, "own") >= float(np.mean(apart)):
             return known, "reuse", "own"
     return fit_on(features), "probe" if names is None else "probe with names", pooling
+
+
+@torch.no_grad()
+def read_own_pooler(model: Model, start: Start, store: TaskStore, places: Array, *, max_length: int) -> None:
+    """Have a head that reads the first token's state read it through the own pooler, as exported heads do."""
+    some = features_of(model.encoder, store, "train", places[:FOLDED_ROWS], how=start.how, max_length=max_length)
+    if store.kind != "token_classification":
+        factor = pass_first_token(model.encoder, torch.from_numpy(some.values["first"]).to(start.device))
+        assert factor is not None, "the start's pooler could pass it on"
+        model.head_weight.div_(factor)
+    model.encoder.pooling = "own"
 
 
 @torch.no_grad()

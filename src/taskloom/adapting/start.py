@@ -26,6 +26,7 @@ from taskloom.modeling.encoder import Encoder, longest_input, resolve_encoder
 from taskloom.modeling.head_table import NLI, TWO_WAY_NLI, Head, HeadTable, row_names
 from taskloom.modeling.lineage import lineage_of
 from taskloom.modeling.model import HEADS_WEIGHTS, Model, read_record
+from taskloom.modeling.pooler import pass_first_token
 from taskloom.modeling.warm_start import is_model_folder
 from taskloom.recipes.labels import is_generic, normalize_label
 from taskloom.recipes.recasts import readable_labels
@@ -67,6 +68,12 @@ class Start:
         self.encoder.pooling = "own"
         self.encoder.requires_grad_(True)
         return self.encoder.eval()
+
+    def saved_pooling(self) -> str:
+        """Return what a new head of a saved model reads: the first token, where the own pooler can pass it on."""
+        width = self.encoder.hidden_width
+        states = torch.randn(width, width, generator=torch.Generator().manual_seed(0)).to(self.device)
+        return "own" if pass_first_token(self.fresh(), states) is None else "first"
 
     def opened(self) -> Model:
         """Return the model itself with all of its heads, untouched; raises ModelError for a bare encoder."""

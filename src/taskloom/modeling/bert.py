@@ -35,12 +35,12 @@ def can_pack(network: nn.Module) -> bool:
 
 
 def packed_features(
-    network: Any, words: Tensor, token_type_ids: Tensor | None, layout: Layout
+    network: Any, words: Tensor, token_type_ids: Tensor | None, layout: Layout, *, pooled: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Return pooled features (sequences, width) and the last hidden states of the layout's words (words, width).
 
     `words` (tokens, word width) are the word embeddings, `token_type_ids` (tokens,) the types, both in the order of the
-    layout.
+    layout. If not `pooled`, the features are the first tokens' last hidden states.
     """
     base = getattr(network, network.base_model_prefix)
     first = base.embeddings.padding_idx + 1 if network.config.model_type in FROM_PADDING else 0
@@ -53,9 +53,10 @@ def packed_features(
     for layer in layers[:-1]:
         hidden = _output(layer, _context(layer, hidden, hidden, layout), hidden)
     firsts, others = _last_layer(layers[-1], hidden, layout)
-    has_pooler = getattr(base, "pooler", None) is not None
-    pooled = network.dropout(base.pooler(firsts[:, None])) if has_pooler else network.classifier(firsts[:, None])
-    return pooled[layout.rank], others[: layout.read_count]
+    if pooled:
+        has_pooler = getattr(base, "pooler", None) is not None
+        firsts = network.dropout(base.pooler(firsts[:, None])) if has_pooler else network.classifier(firsts[:, None])
+    return firsts[layout.rank], others[: layout.read_count]
 
 
 def _last_layer(layer: Any, hidden: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:

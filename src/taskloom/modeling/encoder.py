@@ -223,10 +223,10 @@ class Encoder(nn.Module):
 
     @property
     def packs(self) -> bool:
-        """Whether this network has `forward_packed` on this device, which knows the own pooler alone: see `bert`."""
+        """Whether this network has `forward_packed` on this device, which does not know the mean: see `bert`."""
         from taskloom.modeling.bert import can_pack
 
-        plain = self.pooling == "own" and not self.compiled
+        plain = self.pooling != "mean" and not self.compiled
         return plain and self.word_embeddings.weight.device.type == "cpu" and can_pack(self.network)
 
     def forward_packed(
@@ -243,7 +243,7 @@ class Encoder(nn.Module):
             firsts = layout.firsts[layout.rank]
             words = words.index_put((firsts,), first_vector.to(words.dtype), accumulate=True)
         types = token_type_ids.flatten()[layout.flat] if token_type_ids is not None and self.reads_types else None
-        return packed_features(self.network, words, types, layout)
+        return packed_features(self.network, words, types, layout, pooled=self.pooling == "own")
 
     def _embed(self, input_ids: Tensor) -> Tensor:
         """Return word embeddings; on a CPU with gradients for the tokens that occur only, see `rows`."""

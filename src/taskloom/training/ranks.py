@@ -23,8 +23,9 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
 
-PATIENCE = timedelta(hours=2)
-"""How long a rank waits for the others; preparing hundreds of tasks takes one rank its time."""
+PATIENCE = timedelta(hours=12)
+"""How long a rank waits for the others: one prepares hundreds of tasks alone, and in the last evaluation some have done
+their tasks long before the rest. A rank that died is the launcher's business, which ends the others at once."""
 
 
 @dataclass(frozen=True)

@@ -384,7 +384,7 @@ SEED_FIELDS = (
 def _defaults() -> Settings:
     from taskloom.adapting.finetuning import Settings
 
-    return Settings()
+    return Settings(pooling="saved")
 
 
 def check_output(output: Path | None) -> None:
