@@ -7,7 +7,7 @@ without a traceback and exits with 2. Anything else is our fault and keeps its t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class TaskloomError(Exception):
@@ -74,6 +74,12 @@ def nearest(word: str, allowed: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` allowed names that look like `word`, best first."""
     by_folded = {name.casefold(): name for name in allowed}
     return [by_folded[found] for found in difflib.get_close_matches(word.casefold(), by_folded, n=count, cutoff=0.6)]
+
+
+def some_of_names(names: Sequence[str], most: int) -> str:
+    """Return "a, b, c and 4 more": the first names, and how many others there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:

@@ -234,8 +234,8 @@ def _head_rows(
 @torch.no_grad()
 def read_own_pooler(model: Model, start: Start, store: TaskStore, places: Array, *, max_length: int) -> None:
     """Have a head that reads the first token's state read it through the own pooler, as exported heads do."""
-    some = features_of(model.encoder, store, "train", places[:FOLDED_ROWS], how=start.how, max_length=max_length)
     if store.kind != "token_classification":
+        some = features_of(model.encoder, store, "train", places[:FOLDED_ROWS], how=start.how, max_length=max_length)
         factor = pass_first_token(model.encoder, torch.from_numpy(some.values["first"]).to(start.device))
         assert factor is not None, "the start's pooler could pass it on"
         model.head_weight.div_(factor)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskloom.errors import ModelError, UnknownTaskError, did_you_mean
+from taskloom.errors import ModelError, UnknownTaskError, did_you_mean, some_of_names
 from taskloom.evaluation.report import Through
 from taskloom.modeling.head_table import NLI, TWO_WAY_NLI, Head, HeadTable
 from taskloom.recipes.labels import is_generic, normalize_label, sharing_key
@@ -133,6 +133,6 @@ def _reason(task: Task, labels: tuple[str, ...]) -> str:
         return f"{task.versioned} was not trained, and neither was any other multiple-choice task."
     if kind == "regression":
         return f"{task.versioned} was not trained, and no trained task has its scale."
-    shown = ", ".join(labels[:8]) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
+    shown = some_of_names(labels, 8)
     why = " (names too general to share a head)" if is_generic(labels) and task.head is None else ""
     return f"{task.versioned} was not trained, and no trained task of kind {kind} shares its labels {shown}{why}."

@@ -11,7 +11,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from taskloom.errors import RecastError, RecipeError, UnknownTaskError, did_you_mean, nearest
+from taskloom.errors import RecastError, RecipeError, UnknownTaskError, did_you_mean, nearest, some_of_names
 from taskloom.recipes.generators.base import NLI_LABELS
 from taskloom.recipes.labels import is_generic, normalize_label
 from taskloom.recipes.recipe import (
@@ -102,7 +102,7 @@ def readable_labels(task: Task, labels: Sequence[str]) -> tuple[str | None, ...]
     """
     readable = tuple(None if _is_empty(name) else said for name, said in zip(labels, _said(labels), strict=True))
     told = [name for name in readable if name is not None]
-    shown = ", ".join(map(repr, labels[:8])) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
+    shown = some_of_names([*map(repr, labels)], 8)
     if len(told) < 2 or is_generic(labels):
         raise RecastError(
             f"Task {task.id}: the labels {shown} say nothing without their question. Give the task `names` that do, "

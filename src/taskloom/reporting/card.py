@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from taskloom.errors import some_of_names
 from taskloom.evaluation.report import RunReport
 from taskloom.evaluation.table import markdown, number
 from taskloom.recipes.facts import bibliography
@@ -170,8 +171,7 @@ def _overlap(left_out_rows: Mapping[str, int] | None, held_out: Sequence[str]) -
 
 def _named(names: Sequence[str]) -> str:
     """Return the first names and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
+    return some_of_names(names, NAMED)
 
 
 def _citation(trained: Sequence[TrainedTask]) -> str:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from taskloom.errors import some_of_names
 from taskloom.evaluation.report import RunReport, representative
 from taskloom.evaluation.table import number, summary_lines
 from taskloom.recipes.facts import bibliography
@@ -86,9 +87,7 @@ def source_name(source: Source) -> str:
 
 def label_names(labels: Sequence[str]) -> str:
     """Return the first labels and how many more there are."""
-    shown = ", ".join(labels[:SHOWN_LABELS])
-    more = len(labels) - SHOWN_LABELS
-    return shown + (f" and {more} more" if more > 0 else "") if labels else "-"
+    return some_of_names(labels, SHOWN_LABELS) or "-"
 
 
 def _cells(one: TrainedTask, report: RunReport) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from taskloom.config import RunConfig
 from taskloom.data.locks import locked
-from taskloom.errors import CheckpointError
+from taskloom.errors import CheckpointError, some_of_names
 from taskloom.run_file import to_toml
 from taskloom.training.checkpoint import remove_temporary, sync
 
@@ -89,9 +89,8 @@ class RunFolder:
                 if before["tasks"].get(task) != plan["tasks"].get(task)
             )
             raise CheckpointError(
-                f"Run {self.path} was started on other data: {', '.join(changed[:5])}"
-                f"{f' and {len(changed) - 5} more' if len(changed) > 5 else ''} changed since. Put the data back, or "
-                f"type `name=NEW_NAME` for a new run."
+                f"Run {self.path} was started on other data: {some_of_names(changed, 5)} changed since. Put the data "
+                "back, or type `name=NEW_NAME` for a new run."
             )
         if before is None:
             self.write("plan.json", json.dumps(plan, indent=1))

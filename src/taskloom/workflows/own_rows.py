@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from taskloom.errors import DataError, ModelError, UserError, did_you_mean
+from taskloom.errors import DataError, ModelError, UserError, did_you_mean, some_of_names
 from taskloom.recipes.labels import is_generic, normalize_label
 from taskloom.recipes.own import LETTERS, own_task
 from taskloom.recipes.recipe import Task
@@ -171,4 +171,4 @@ def _route_by_labels(rows: OwnRows, found: Sequence[str], table: HeadTable) -> R
 
 
 def _shown(labels: Sequence[str]) -> str:
-    return ", ".join(labels[:SHOWN]) + (f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else "")
+    return some_of_names(labels, SHOWN)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.config import RunConfig
-from taskloom.errors import ConfigError, RecastError, SourceError, UserError
+from taskloom.errors import ConfigError, RecastError, SourceError, UserError, some_of_names
 from taskloom.executors import each_done
 from taskloom.progress import Progress
 from taskloom.recipes.catalog import collections_of
@@ -95,9 +95,8 @@ def trained_all_the_same(tasks: Iterable[Task]) -> str:
     seen = sorted(task.id for task in tasks if task.recast is None and "held-out" in collections_of(task))
     if not seen:
         return ""
-    more = f" and {len(seen) - MOST_NAMED} more" if len(seen) > MOST_NAMED else ""
     return (
-        f"Trained are {', '.join(seen[:MOST_NAMED])}{more} of the collection held-out, so transfer to them cannot be "
+        f"Trained are {some_of_names(seen, MOST_NAMED)} of the collection held-out, so transfer to them cannot be "
         'measured afterwards: data.held_out=["held-out"] keeps them and their rows away.'
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskloom.data.whole import write_whole
-from taskloom.errors import DataError
+from taskloom.errors import DataError, some_of_names
 from taskloom.recipes.recipe import Task
 
 if TYPE_CHECKING:
@@ -122,8 +122,7 @@ def planned_tasks(folder: Path, known: Sequence[Task]) -> list[TrainedTask]:
     missing = sorted(planned.keys() - recipes.keys())
     if missing:
         raise DataError(
-            f"{folder} was trained on {', '.join(missing[:5])}"
-            f"{f' and {len(missing) - 5} more' if len(missing) > 5 else ''}, and there is no such recipe now. Type the "
+            f"{folder} was trained on {some_of_names(missing, 5)}, and there is no such recipe now. Type the "
             "command with the taskloom that trained the run."
         )
     return [TrainedTask(recipes[name], tuple(one["labels"]), one["rows"]) for name, one in planned.items()]

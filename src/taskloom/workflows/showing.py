@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskloom.errors import UserError
+from taskloom.errors import UserError, some_of_names
 from taskloom.recipes.catalog import catalog, collections_of
 from taskloom.recipes.cautions import cautions_of
 from taskloom.recipes.facts import bibliography, license_source, rows_of
@@ -109,8 +109,7 @@ def _sharing(task: Task) -> list[str]:
         for other in catalog()
         if other.id != task.id and (names := labels_of(other)) is not None and sharing_key(other, names) == key
     ]
-    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-    shared = f"shared with {', '.join(others[:NAMED])}{more}" if others else "shared with no other task"
+    shared = f"shared with {some_of_names(others, NAMED)}" if others else "shared with no other task"
     return [f"{'head:':<{len(INDENT)}}{key}", f"{INDENT}{shared}"]
 
 
