@@ -66,7 +66,7 @@ def beside_the_pipeline(given: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
     labels = names("banking77", given.labels)
-    ours = {name: load_model(given.model, device="cpu", precision=name) for name in ("fp32", "bf16")}
+    ours = {name: load_model(given.model, device="cpu", precision=name) for name in given.precisions}
     if given.int8:
         ours["int8"] = load_model(given.int8, precision="int8")
     full = ours["fp32"]
@@ -146,7 +146,7 @@ def ways(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from taskloom import load_model
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
-    model = load_model(given.model, device="cpu", precision="bf16")
+    model = load_model(given.model, device="cpu", precision=given.precisions[-1])
     table = model.network.table
     has = {"pairs": table.zero_shot(), "one-pass": table.one_pass(), "matching": table.matching()}
     every = [*names("banking77", 77), *names("clinc_oos/small", 150)]
@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("--peer-texts", type=int, default=100)
     parser.add_argument("--pairs", type=int, default=4000, help="most pairs of a repeat with --ways")
     parser.add_argument("--int8", type=Path, help="the folder of an export with an int8 graph")
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"], choices=["fp32", "bf16"])
     parser.add_argument("--ways", action="store_true")
     given = parser.parse_args()
     for line in ways(given) if given.ways else [beside_the_pipeline(given)]:

@@ -38,10 +38,10 @@ training.lazy_adamw training.optimizer training.ranks training.checkpoint traini
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
 training.steps training.trackers training.trainer
 inference.inputs inference.results inference.prepared_rows inference.abstaining inference.export
-inference.sentence_folder inference.graphs inference.tracing inference.graph_networks inference.quantizing
-inference.backends inference.adapters inference.folders inference.opening inference.parity inference.check_rows
-inference.label_sets inference.pieces inference.remembered inference.scorers inference.zero_shot inference.one_pass
-inference.matching inference.classifying inference.streaming inference.predictor
+inference.sentence_folder inference.graphs inference.tracing inference.graph_networks inference.per_token
+inference.quantizing inference.backends inference.adapters inference.folders inference.opening inference.parity
+inference.check_rows inference.label_sets inference.pieces inference.remembered inference.scorers inference.zero_shot
+inference.one_pass inference.matching inference.classifying inference.streaming inference.predictor
 adapting.features adapting.probing adapting.start adapting.finetuning adapting.distillation adapting.blind
 adapting.measuring adapting.choosing adapting.measurements
 reporting.task_list reporting.licenses reporting.hub_metadata reporting.card reporting.one_task reporting.finetuned

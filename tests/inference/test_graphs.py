@@ -15,7 +15,7 @@ from test_export import LENGTH, PAIRS, TEXTS, saved_model
 import taskloom
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import DataError, ModelError, SourceError, UnknownTaskError
-from taskloom.inference import graphs
+from taskloom.inference import graphs, quantizing
 from taskloom.inference.check_rows import CheckRows, rows_of_file
 from taskloom.inference.parity import largest_difference
 from taskloom.inference.predictor import Model, load_model
@@ -195,13 +195,43 @@ def test_bad_int8_is_refused(bert: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert len(export(bert, tmp_path / "out", Wanted(**wanted, force=True))) == 2
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_first_int8_that_decides_alike_is_taken(
+    form: str, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranges of real rows that move decisions give way to a range for each token, for OpenVINO as for ONNX."""
+    if form == "openvino":
+        pytest.importorskip("nncf")
+    path = lines_of(tmp_path / "rows.jsonl", [{"text": text} for text in many_texts(60)])
+    made = []
+
+    def quantized(way: Any, source: Path, target: Path, feeds: Any) -> None:
+        made.append(way)
+        if way == "static":
+            _swapped(source, tmp_path / "swapped.onnx")
+            exporting.tracing.write_openvino(tmp_path / "swapped.onnx", target)
+        else:
+            quantizing.quantize(way, source, target, feeds)
+
+    monkeypatch.setattr(exporting, "quantize", quantized)
+    monkeypatch.setattr(exporting, "LEAST_AGREEMENT", 0.9)  # an encoder of random weights is unsure of everything
+    read = lambda head, tokenizer, length: rows_of_file(path, head, tokenizer, max_length=length)  # noqa: E731
+    told = export(bert, tmp_path / "out", Wanted(form=form, task="topic", int8=True, rows=read))
+    assert tuple(made) == quantizing.WAYS[form], told
+    assert "int8, a range for each token: " in told[1]
+    assert set(graphs.graphs_in(tmp_path / "out")) == {(form, "fp32"), (form, "int8")}
+    expected = load_model(bert).predict("topic", TEXTS, use_task_embedding=False)
+    found = load_model(tmp_path / "out").predict("topic", TEXTS)
+    assert 0 < np.abs(np.subtract(numbers(found), numbers(expected))).max() < 0.1
+
+
 def _swapped(source: Path, target: Path) -> None:
     """Write the graph with its last bias turned around, so that other labels win."""
     onnx = pytest.importorskip("onnx")
     model = onnx.load(source)
     bias = next(one for one in model.graph.initializer if one.name.endswith("classifier.bias"))
     values = onnx.numpy_helper.to_array(bias)
-    bias.CopyFrom(onnx.numpy_helper.from_array(values + np.float32([0, 0, 9, 0]), bias.name))
+    bias.CopyFrom(onnx.numpy_helper.from_array(values + np.float32([9, 0, -9, 0]), bias.name))
     target.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, target)
 

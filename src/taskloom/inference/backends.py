@@ -1,8 +1,8 @@
 """Which runtime a model's encoder runs on: torch, or a graph that is made once and kept in the cache.
 
 A trained model has many heads, so its graph is that of its features; heads stay small products in torch. int8 graphs of
-this kind are ONNX Runtime's, whose ranges are found while it runs. OpenVINO's need rows, which a model folder has not:
-`taskloom export --int8 --calibrate` makes them, for one head.
+this kind are ONNX Runtime's, whose ranges are found while it runs. OpenVINO's fastest need rows, which a model folder
+has not: `taskloom export --int8 --calibrate` makes them, for one head.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from taskloom.modeling.model import Model, new_folder
 
 BACKENDS = ("torch", *FORMATS)
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
-TRACED = 1
+TRACED = 2
 """Counts changes in how graphs are made; those made otherwise are made anew."""
 
 
@@ -70,7 +70,7 @@ def _make(folder: Path, out: Path, format: str, precision: str) -> None:
     if format == "openvino":
         write_openvino(traced, out / FILES["openvino", "fp32"])
     elif precision == "int8":
-        quantize("onnx", traced, out / FILES["onnx", "int8"], [])
+        quantize("per token", traced, out / FILES["onnx", "int8"], [])
     if (format, precision) != ("onnx", "fp32"):
         traced.unlink()
 

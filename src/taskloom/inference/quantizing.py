@@ -1,24 +1,31 @@
 """int8 graphs: weights and the inputs of matrix products as whole numbers of 8 bits.
 
-What is best was measured (docs/log.md). OpenVINO with ranges of activations taken from real rows, by NNCF
-(post-training quantization with SmoothQuant, Xiao et al. 2023); ONNX Runtime with ranges found anew for each input,
-which needs no rows, since its static graphs were slower and further off.
+What is best was measured (docs/log.md). For OpenVINO ranges of activations are taken from real rows, by NNCF
+(post-training quantization with SmoothQuant, Xiao et al. 2023), and where that moves too many decisions, as it does of
+encoders that were trained for long, every token has a range of its own. ONNX Runtime always runs the latter, since its
+static graphs were slower and further off.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 from taskloom.inference.graphs import Graph, package
+from taskloom.inference.per_token import write_per_token
+from taskloom.inference.tracing import write_openvino
 
 Array = NDArray[Any]
+Way = Literal["static", "per token"]
+WAYS: dict[str, tuple[Way, ...]] = {"onnx": ("per token",), "openvino": ("static", "per token")}
+"""How int8 may be made for a format, the fastest first and the closest to fp32 last."""
 
 
 class Recorder:
@@ -35,31 +42,23 @@ class Recorder:
         return self.graph(feeds)
 
 
-def quantize(format: str, source: Path, target: Path, feeds: Sequence[Mapping[str, Array]]) -> None:
-    """Write the int8 form of a graph; `feeds` are inputs of real rows, which openvino needs and onnx does not."""
+def quantize(way: Way, source: Path, target: Path, feeds: Sequence[Mapping[str, Array]]) -> None:
+    """Write the int8 form of an fp32 ONNX graph, for the runtime that the suffix of `target` names (.onnx, .xml).
+
+    `feeds` are inputs of real rows, which "static" takes its ranges from; "per token" finds them while it runs.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    if format == "openvino":
-        _quantize_openvino(source, target, feeds)
+    if way == "static":
+        _quantize_static(source, target, feeds)
+    elif target.suffix == ".onnx":
+        write_per_token(source, target)
     else:
-        _quantize_onnx(source, target)
+        with tempfile.TemporaryDirectory() as folder:
+            write_per_token(source, Path(folder) / target.with_suffix(".onnx").name)
+            write_openvino(Path(folder) / target.with_suffix(".onnx").name, target)
 
 
-def _quantize_onnx(source: Path, target: Path) -> None:
-    """All matrix products and the embedding tables; a scale for each column of a weight."""
-    package("onnx")
-    quantization = package("onnxruntime.quantization")
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it warns through the root logger that a graph could be prepared first
-    try:
-        quantization.quantize_dynamic(
-            str(source), str(target), weight_type=quantization.QuantType.QInt8, per_channel=True
-        )
-    finally:
-        logger.setLevel(level)
-
-
-def _quantize_openvino(source: Path, target: Path, feeds: Sequence[Mapping[str, Array]]) -> None:
+def _quantize_static(source: Path, target: Path, feeds: Sequence[Mapping[str, Array]]) -> None:
     nncf, openvino = package("nncf"), package("openvino")
     nncf.set_log_level(logging.ERROR)
     with redirect_stdout(io.StringIO()):  # its progress bars; results of ours go there

@@ -15,15 +15,16 @@ from typing import Any
 
 from taskloom.data.tokenizer import Tokenizer
 from taskloom.errors import ModelError, SourceError, UnknownTaskError, did_you_mean
+from taskloom.evaluation.predictions import Predictions
 from taskloom.inference import tracing
 from taskloom.inference.adapters import write_adapter
 from taskloom.inference.check_rows import CheckRows
 from taskloom.inference.export import AUTO_CLASSES, find_head, write_head
 from taskloom.inference.folders import write_record
 from taskloom.inference.graph_networks import over_head_graph
-from taskloom.inference.graphs import FILES, FORMATS, open_graph, package
+from taskloom.inference.graphs import FILES, FORMATS, Graph, open_graph, package
 from taskloom.inference.parity import TOLERANCE, agreement, largest_difference
-from taskloom.inference.quantizing import Recorder, quantize
+from taskloom.inference.quantizing import WAYS, Recorder, quantize
 from taskloom.inference.sentence_folder import write_sentence_folder
 from taskloom.modeling.head_table import Head
 from taskloom.modeling.model import SHARPNESS, Model, check_new_folder, new_folder, pipeline_order, read_record
@@ -36,6 +37,8 @@ from taskloom.workflows.preparing import choose, rows_of
 
 FORMS = ("hf", *FORMATS, "adapter", "sentence-transformers")
 LEAST_AGREEMENT = 0.98
+RANGES = {"static": "ranges of real rows", "per token": "a range for each token"}
+"""How int8 came by its ranges, in words."""
 PAGES = ("tasks.md", "citations.bib")
 
 
@@ -74,7 +77,8 @@ def export(folder: Path, out: Path, wanted: Wanted) -> list[str]:
     for name in {"onnx": ("onnxruntime",), "openvino": ("openvino",)}.get(wanted.form, ()):
         package(name)
     if wanted.int8:
-        package("onnx" if wanted.form == "onnx" else "nncf")
+        for name in {"onnx": ("onnx",), "openvino": ("onnx", "nncf")}[wanted.form]:
+            package(name)
     model = Model.load(folder)
     if wanted.form == "sentence-transformers":
         return _write_sentences(model, folder, out, wanted.task)
@@ -142,11 +146,14 @@ def _write_graphs(folder: Path, out: Path, model: Model, head: Head, wanted: Wan
     path = out / FILES[wanted.form, "fp32"]
     if wanted.form == "openvino":
         tracing.write_openvino(traced, path)
-        shutil.rmtree(traced.parent)
     for weights in out.glob("*.safetensors"):
         weights.unlink()
     told = [_parity(folder, path, model, head, wanted)]
-    return [*told, *_write_int8(folder, out, model, head, wanted)] if wanted.int8 else told
+    if wanted.int8:
+        told.append(_write_int8(folder, out, traced, head, wanted))
+    if wanted.form == "openvino":
+        shutil.rmtree(traced.parent)
+    return told
 
 
 def _network(folder: Path, head: Head) -> Any:
@@ -172,27 +179,35 @@ def _parity(folder: Path, path: Path, model: Model, head: Head, wanted: Wanted) 
     return f"{wanted.form} fp32: logits differ by at most {difference:.1e}, {TOLERANCE:g} is allowed; {_size(path)}"
 
 
-def _write_int8(folder: Path, out: Path, model: Model, head: Head, wanted: Wanted) -> list[str]:
+def _write_int8(folder: Path, out: Path, traced: Path, head: Head, wanted: Wanted) -> str:
+    """Write the first int8 form that decides as fp32 does; returns what was found of it."""
     if wanted.rows is None:
         raise ModelError("int8 is made from and checked on rows. Name a task or a file with --calibrate.")
     tokenizer = Tokenizer.open(folder)
     rows = wanted.rows(head, tokenizer, int(read_record(folder)["max_length"]))
     head = with_labels(head, rows.store.labels)
-    exported = in_exported_order(head)
+    exported, ways = in_exported_order(head), WAYS[wanted.form]
+
+    def answers(graph: Graph, *, calibrate: bool = False) -> Predictions:
+        return rows.ask(over_head_graph(graph, exported), exported, tokenizer, vector=False, calibrate=calibrate)
+
     recorder = Recorder(open_graph(out / FILES[wanted.form, "fp32"]))
-    rows.ask(over_head_graph(recorder, exported), exported, tokenizer, vector=False, calibrate=True)
-    path = out / FILES[wanted.form, "int8"]
-    quantize(wanted.form, out / FILES[wanted.form, "fp32"], path, recorder.seen)
-    before = rows.ask(over_head_graph(recorder.graph, exported), exported, tokenizer, vector=False)
-    after = rows.ask(over_head_graph(open_graph(path), exported), exported, tokenizer, vector=False)
+    if "static" in ways:
+        answers(recorder, calibrate=True)
+    before, path = answers(recorder.graph), out / FILES[wanted.form, "int8"]
     scale = None if head.low is None or head.high is None else head.high - head.low
-    found = agreement(before, after, scale=scale, labeled=rows.labeled)
-    if found.sure_share < LEAST_AGREEMENT and not wanted.force:
-        raise ModelError(
-            f"int8 of {head.task}: {found.line()}; at least {LEAST_AGREEMENT:.0%} is asked for. Calibrate with rows "
-            "that are more like those it will read, take another format, or write it anyway with --force."
-        )
-    return [f"{wanted.form} int8: {found.line()}; {_size(path)}"]
+    for way in ways:
+        quantize(way, traced, path, recorder.seen)
+        found = agreement(before, answers(open_graph(path)), scale=scale, labeled=rows.labeled)
+        if found.sure_share >= LEAST_AGREEMENT:
+            break
+    else:
+        if not wanted.force:
+            raise ModelError(
+                f"int8 of {head.task}: {found.line()}; at least {LEAST_AGREEMENT:.0%} is asked for. Take fp32 or bf16, "
+                "check it on rows that are more like those it will read, or write it anyway with --force."
+            )
+    return f"{wanted.form} int8, {RANGES[way]}: {found.line()}; {_size(path)}"
 
 
 def in_exported_order(head: Head) -> Head:
