@@ -1,8 +1,8 @@
 """Which runtime a model's encoder runs on: torch, or a graph that is made once and kept in the cache.
 
 A trained model has many heads, so its graph is that of its features; heads stay small products in torch. int8 graphs of
-this kind are ONNX Runtime's, whose ranges are found while it runs. OpenVINO's fastest need rows, which a model folder
-has not: `taskloom export --int8 --calibrate` makes them, for one head.
+this kind find the ranges of numbers while they run. OpenVINO's fastest need rows, which a model folder has not:
+`taskloom export --int8 --calibrate` makes them, for one head.
 """
 
 from __future__ import annotations
@@ -39,11 +39,6 @@ def check_backend(backend: str, precision: str, device: torch.device) -> None:
 
 def on_backend(model: Model, folder: Path, *, backend: str, precision: str) -> Model:
     """Return the model of a folder with its encoder on another runtime than torch."""
-    if (backend, precision) == ("openvino", "int8"):
-        raise ModelError(
-            f"int8 with openvino takes the ranges of real rows, which {folder} does not hold. Type `taskloom export "
-            f"{folder} OUT --format openvino --int8 --calibrate FILE|TASK` and open OUT, or take backend onnx."
-        )
     path = features_graph(folder, format=backend, precision="int8" if precision == "int8" else "fp32")
     graph = open_graph(path, threads=torch.get_num_threads(), bf16=precision == "bf16")
     return with_features_graph(model, graph)
@@ -67,10 +62,10 @@ def features_graph(folder: Path, *, format: str, precision: str) -> Path:
 def _make(folder: Path, out: Path, format: str, precision: str) -> None:
     traced = out / FILES["onnx", "fp32"]
     write_features_graph(folder, traced)
-    if format == "openvino":
+    if precision == "int8":
+        quantize("per token", traced, out / FILES[format, "int8"], [])
+    elif format == "openvino":
         write_openvino(traced, out / FILES["openvino", "fp32"])
-    elif precision == "int8":
-        quantize("per token", traced, out / FILES["onnx", "int8"], [])
     if (format, precision) != ("onnx", "fp32"):
         traced.unlink()
 

@@ -64,7 +64,7 @@ class Model:
     def on(self, backend: str, precision: str = "fp32") -> Model:
         """Return the same model with its encoder on another runtime: "torch", "onnx" or "openvino"; on the CPU.
 
-        The graph is made once and kept in the cache. `precision` is fp32, bf16 (torch, openvino) or int8 (onnx).
+        The graph is made once and kept in the cache. `precision` is fp32, bf16 (not onnx) or int8 (not torch).
         Raises ModelError for what a runtime cannot do, or that is not installed.
         """
         if (backend, precision) == (self.backend, self.precision):
