@@ -136,12 +136,12 @@ def test_a_graph_is_made_once(bert: Path, monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 @pytest.mark.parametrize("backend", FORMATS)
-def test_int8_without_rows(backend: str, bert: Path) -> None:
+def test_int8_without_rows(backend: str, folder: Path) -> None:
     """A whole model in int8 runs on either runtime, near the fp32 probabilities and not equal to them."""
-    assert load_model(bert, precision="int8").backend == "onnx"
-    model = load_model(bert, backend=backend, precision="int8")
+    assert load_model(folder, precision="int8").backend == "onnx"
+    model = load_model(folder, backend=backend, precision="int8")
     assert (model.backend, model.precision) == (backend, "int8")
-    expected = load_model(bert).predict("topic", TEXTS)
+    expected = load_model(folder).predict("topic", TEXTS)
     found = model.predict("topic", TEXTS)
     assert 0 < np.abs(np.subtract(numbers(found), numbers(expected))).max() < 0.2
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from taskloom.errors import some_of_names
 from taskloom.modeling.head_table import HeadTable, row_names
 from taskloom.modeling.model import HEADS_JSON, HEADS_WEIGHTS, Model, read_record
 
@@ -42,7 +41,7 @@ def warm_start(model: Model, folder: Path) -> str:
             embeddings += 1
             model.task_embedding[place] = weights["task_embedding"][at]
             model.log_variance[place] = weights["log_variance"][at]
-    new = f"; new heads: {some_of_names(fresh, 10)}" if fresh else ""
+    new = f"; new heads: {', '.join(fresh)}" if fresh else ""  # all of them: which start anew is said nowhere else
     return (
         f"starting from {folder}: encoder and pooler, the heads of {len(shared)} and the embeddings of {embeddings} of "
         f"{len(model.table.heads)} tasks{new}"
