@@ -15,7 +15,9 @@ from taskloom.commands.printing import chunks, open_model, print_lines, tell_ter
 def export(
     path: RunOrModel,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.", show_default=False)],
-    head: Annotated[str | None, typer.Option(metavar="TASK", help="The task; default: the zero-shot head.")] = None,
+    head: Annotated[
+        str | None, typer.Option(metavar="TASK", help="The task; default: the zero-shot head, or the only one.")
+    ] = None,
     form: Annotated[
         Literal["hf", "onnx", "openvino", "adapter", "sentence-transformers"],
         typer.Option("--format", help="hf is for transformers; an adapter needs its encoder."),

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from taskloom.errors import ModelError, UnknownTaskError, did_you_mean
+from taskloom.errors import ModelError, UnknownTaskError, did_you_mean, some_of_names
 from taskloom.modeling.encoder import quiet
 from taskloom.modeling.head_table import Head
 from taskloom.modeling.model import (
@@ -72,16 +72,23 @@ def write_head(model: Model, source: Path, out: Path, head: Head, *, with_task_e
 
 
 def find_head(model: Model, task: str | None) -> Head:
-    """Return the head of a task, the zero-shot head for None; raises UnknownTaskError, or ModelError without one."""
+    """Return the head of a task; for None the zero-shot head, or the only one there is.
+
+    Raises UnknownTaskError, or ModelError where a head has to be named.
+    """
+    heads = model.table.heads
     if task is None:
-        found = model.table.zero_shot()
+        found = model.table.zero_shot() or (heads[0] if len(heads) == 1 else None)
         if found is None:
-            raise ModelError("This model has no entailment head, so no zero-shot head to export. Name one with --head.")
+            raise ModelError(
+                f"This model has no entailment head, so no zero-shot head to export. Name one of its {len(heads)} with "
+                f"--head: {some_of_names([head.id for head in heads], 5)}."
+            )
         return found
     if task not in model.table.places:
         hint = did_you_mean(task, model.table.places)
-        raise UnknownTaskError(f"The model was not trained on {task!r}.{hint} It knows {len(model.table.heads)} tasks.")
-    return model.table.heads[model.table.places[task]]
+        raise UnknownTaskError(f"The model was not trained on {task!r}.{hint} It knows {len(heads)} tasks.")
+    return heads[model.table.places[task]]
 
 
 def _task_vector(model: Model, head: Head) -> Tensor:
