@@ -161,10 +161,10 @@ def export(
 
     `head` is the id of a trained task; without it the zero-shot head or the only one is taken. `format` is "hf" (for
     transformers alone), "onnx", "openvino", "adapter" (a few kB, to be opened on the same encoder), or
-    "sentence-transformers" (the encoder with its matching head, which is then what is taken without `head`). `int8` adds
-    a graph in int8, made from and checked on rows of `calibrate`, a file or a task (default: the head's own); with less
-    than 98 % of the decisions it is refused unless `force`. Raises UserError for what cannot be written, or would give
-    other numbers.
+    "sentence-transformers" (the encoder with its matching head, which is then what is taken without `head`). `int8`
+    adds a graph in int8, made from and checked on rows of `calibrate`, a file or a task (default: the head's own); with
+    less than 98 % of the decisions it is refused unless `force`. Raises UserError for what cannot be written, or would
+    give other numbers.
     """
     from pathlib import Path
 
