@@ -86,13 +86,14 @@ def peer(folder: Path, given: argparse.Namespace, *, steps: int, seed: int) -> A
 
 
 def told(lines: list[dict[str, Any]]) -> None:
-    """Print accuracy by task and on average: mean and standard deviation over seeds."""
+    """Print accuracy by task and on average, of the tasks that all runs scored: mean and deviation over seeds."""
+    common = [name for name in lines[0]["accuracy"] if all(name in line["accuracy"] for line in lines)]
     sides = list(dict.fromkeys((line["side"], line["steps"]) for line in lines))
-    for name in ["mean", *lines[0]["accuracy"]]:
+    for name in ["mean", *common]:
         cells = []
         for side in sides:
             found = [line["accuracy"] for line in lines if (line["side"], line["steps"]) == side]
-            values = [statistics.mean(one.values()) if name == "mean" else one[name] for one in found]
+            values = [statistics.mean(one[each] for each in common) if name == "mean" else one[name] for one in found]
             spread = statistics.stdev(values) if len(values) > 1 else 0.0
             cells.append(f"{side[0]} {side[1]} steps {statistics.mean(values):.3f} ± {spread:.3f}")
         print(f"{name}: {'; '.join(cells)}")

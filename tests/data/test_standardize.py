@@ -245,6 +245,25 @@ def test_eight_bit_labels_do_not_wrap() -> None:
     assert found.unused["train"] == {"hidden_label": 1}
 
 
+def test_labels_of_ones_own_rows_are_those_of_all_splits() -> None:
+    """A label that train rows lack is one all the same; -1 is hidden where they lack it."""
+    rows = {
+        "train": [{"t": "p", "l": "b"}, {"t": "q", "l": "a"}],
+        "validation": [{"t": "r", "l": "c"}, {"t": "s", "l": "-1"}, {"t": "u", "l": ""}],
+    }
+    features = {"t": TEXT, "l": TEXT}
+    splits = Splits(train="train", validation="validation")
+    given = dataclasses.replace(task(Classification(text="t", label="l")), splits=splits)
+    found = standardize(given, raw(features, **rows))
+    assert found.labels == ("a", "b", "c")
+    assert found.splits["validation"]["label"].to_pylist()[0] == 2
+    assert found.unused["validation"]["hidden_label"] >= 1
+    rows["train"].append({"t": "v", "l": "-1"})
+    found = standardize(given, raw(features, **rows))
+    assert found.labels == ("-1", "a", "b", "c")
+    assert found.splits["train"]["label"].to_pylist() == [2, 1, 0]
+
+
 def test_texts_that_cannot_be_read_are_counted() -> None:
     """Null and blank texts and pairs are left out under their own reasons, one reason a row."""
     rows = [

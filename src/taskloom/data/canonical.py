@@ -27,8 +27,8 @@ REASONS = (
     "", "null_text", "empty_text", "hidden_label", "label_left_out", "label_out_of_range", "null_score",
     "score_out_of_range", "too_few_choices", "answer_not_in_choices", "length_mismatch",
 )  # fmt: skip
-HIDDEN = ("-1",)
-"""What a source writes for a label that it keeps to itself."""
+HIDDEN = ("-1", "")
+"""What a source writes for a label that it keeps to itself, or has not got."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,20 @@ def _mapped(task: Task, pairs: tuple[tuple[str, str | None], ...], source_names:
 
 
 def _distinct(task: Task, field: Field, raw: RawTask) -> tuple[str, ...]:
-    """The label names of one's own task: the distinct values of its train split, sorted."""
+    """The label names of one's own task: the distinct values of all of its splits, sorted.
+
+    A rare label that only validation or test rows have is a label all the same: these rows count as answered wrongly.
+    A hidden one is a label only where train rows have it.
+    """
     declared = task.splits.train or task.splits.validation or task.splits.test
-    table = raw.splits[declared if isinstance(declared, str) else declared.of]  # type: ignore[union-attr]
-    values = column(field, table, raw.schema)
-    flat = values.flatten() if pa.types.is_list(values.type) else values
-    return tuple(sorted(str(value) for value in pc.unique(flat).to_pylist() if value not in (None, "")))
+    first = declared if isinstance(declared, str) else declared.of  # type: ignore[union-attr]
+    found: set[str] = set()
+    for split, table in raw.splits.items():
+        values = column(field, table, raw.schema)
+        flat = values.flatten() if pa.types.is_list(values.type) else values
+        distinct = {str(value) for value in pc.unique(flat).to_pylist() if value not in (None, "")}
+        found |= distinct if split == first else distinct.difference(HIDDEN)
+    return tuple(sorted(found))
 
 
 def canonical_piece(task: Task, table: pa.Table, schema: Schema, labels: LabelMap) -> tuple[pa.Table, dict[str, int]]:
