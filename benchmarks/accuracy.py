@@ -62,6 +62,8 @@ def ours(folder: Path, entries: list[dict[str, Any]], given: argparse.Namespace,
     }  # fmt: skip
     run = train(make_config(config))
     results = json.loads((run.folder / "results.json").read_text())["tasks"]
+    if len(results) < len(entries):
+        sys.exit(f"Only {len(results)} of {len(entries)} tasks were trained: this would compare different work.")
     return {
         name.removeprefix("peer/").split("@")[0]: found["validation"]["metrics"]["accuracy"]
         for name, found in results.items()

@@ -94,6 +94,8 @@ def one_run(path: Path) -> None:
     with joined_ranks("cpu") as ranks, open_run(config, writes=ranks.writes) as run:
         with ranks.one_by_one():
             pairs = list(prepare(config).trainable())
+        if len(pairs) < len(TASKS):
+            sys.exit(f"Only {len(pairs)} of {len(TASKS)} tasks can be trained: this would compare different work.")
         plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs])
         trainer = start_trainer(config, run, plan, progress=Progress(), ranks=ranks)
         trainer.train()
