@@ -8,8 +8,9 @@ over repeats, and the ratios are of these medians. `--peer-texts` shortens the p
 on how many texts it gets. Besides wall time there is the time of the process on its processors, which neighbors on a
 shared machine hardly move; with OMP_NUM_THREADS=1 the two are the same on an idle one. Decisions are compared with
 those of fp32 on texts whose two best labels differ by more than MARGIN. `--int8 FOLDER` takes part with what `taskloom
-export MODEL FOLDER --format openvino --int8` (or onnx) wrote. `--ways` measures texts a second of every way
-that the model has, at several numbers of labels, instead.
+export MODEL FOLDER --format openvino --int8` (or onnx) wrote; `--precisions fp32` leaves bf16 out, where a machine is
+not fast at it. `--ways` measures texts a second of every way that the model has, at several numbers of labels, instead,
+in the last one of `--precisions`.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def beside_the_pipeline(given: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
     labels = names("banking77", given.labels)
-    ours = {name: load_model(given.model, device="cpu", precision=name) for name in given.precisions}
+    ours = {name: load_model(given.model, device="cpu", precision=name) for name in ("fp32", *given.precisions)}
     if given.int8:
         ours["int8"] = load_model(given.int8, precision="int8")
     full = ours["fp32"]

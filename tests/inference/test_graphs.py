@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,11 @@ def many_texts(count: int) -> list[str]:
     return [" ".join(generator.choice(WORDS, 2 + row % 12)) for row in range(count)]
 
 
+def reader(path: Path) -> Callable[[Head, Tokenizer, int], CheckRows]:
+    """Return what reads the rows of a file for int8."""
+    return lambda head, tokenizer, length: rows_of_file(path, head, tokenizer, max_length=length)
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_int8_is_checked_on_rows(form: str, bert: Path, tmp_path: Path) -> None:
     """int8 stands beside fp32, its agreement and accuracy are told, and the folder opens in int8."""
@@ -169,11 +175,7 @@ def test_int8_is_checked_on_rows(form: str, bert: Path, tmp_path: Path) -> None:
     answers = load_model(bert).predict("topic", many_texts(80), use_task_embedding=False)
     rows = [{"text": text, "label": one["label"]} for text, one in zip(many_texts(80), answers, strict=True)]
     path = lines_of(tmp_path / "rows.jsonl", rows)
-
-    def read(head: Head, tokenizer: Tokenizer, length: int) -> CheckRows:
-        return rows_of_file(path, head, tokenizer, max_length=length)
-
-    told = export(bert, tmp_path / "out", Wanted(form=form, task="topic", int8=True, rows=read, force=True))
+    told = export(bert, tmp_path / "out", Wanted(form=form, task="topic", int8=True, rows=reader(path), force=True))
     assert "of decisions agree on 40 rows" in told[1] and "accuracy 1.0000 -> " in told[1]
     assert set(graphs.graphs_in(tmp_path / "out")) == {(form, "fp32"), (form, "int8")}
     found = load_model(tmp_path / "out")
@@ -184,13 +186,9 @@ def test_int8_is_checked_on_rows(form: str, bert: Path, tmp_path: Path) -> None:
 
 def test_bad_int8_is_refused(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With less than 98 % of the decisions nothing is written, unless forced."""
-
-    def read(head: Head, tokenizer: Tokenizer, length: int) -> CheckRows:
-        path = lines_of(tmp_path / "rows.jsonl", [{"text": text} for text in many_texts(60)])
-        return rows_of_file(path, head, tokenizer, max_length=length)
-
+    path = lines_of(tmp_path / "rows.jsonl", [{"text": text} for text in many_texts(60)])
     monkeypatch.setattr(exporting, "quantize", lambda _format, source, target, _feeds: _swapped(source, target))
-    wanted = {"form": "onnx", "task": "topic", "int8": True, "rows": read}
+    wanted = {"form": "onnx", "task": "topic", "int8": True, "rows": reader(path)}
     with pytest.raises(ModelError, match=r"of decisions agree on 30 rows.*98% is asked for.*--force"):
         export(bert, tmp_path / "out", Wanted(**wanted))
     assert not (tmp_path / "out").exists()
@@ -217,8 +215,7 @@ def test_the_first_int8_that_decides_alike_is_taken(
 
     monkeypatch.setattr(exporting, "quantize", quantized)
     monkeypatch.setattr(exporting, "LEAST_AGREEMENT", 0.9)  # an encoder of random weights is unsure of everything
-    read = lambda head, tokenizer, length: rows_of_file(path, head, tokenizer, max_length=length)  # noqa: E731
-    told = export(bert, tmp_path / "out", Wanted(form=form, task="topic", int8=True, rows=read))
+    told = export(bert, tmp_path / "out", Wanted(form=form, task="topic", int8=True, rows=reader(path)))
     assert tuple(made) == quantizing.WAYS[form], told
     assert "int8, a range for each token: " in told[1]
     assert set(graphs.graphs_in(tmp_path / "out")) == {(form, "fp32"), (form, "int8")}

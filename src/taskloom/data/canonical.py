@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from taskloom.data.columns import column, row_permutation, text_column
+from taskloom.data.columns import column, distinct_texts, row_permutation, text_column
 from taskloom.data.source import RawTask
 from taskloom.errors import DataError, RecipeError, did_you_mean
 from taskloom.recipes.expressions import Field, Shuffled, type_of
@@ -104,10 +104,8 @@ def _distinct(task: Task, field: Field, raw: RawTask) -> tuple[str, ...]:
     first = declared if isinstance(declared, str) else declared.of  # type: ignore[union-attr]
     found: set[str] = set()
     for split, table in raw.splits.items():
-        values = column(field, table, raw.schema)
-        flat = values.flatten() if pa.types.is_list(values.type) else values
-        distinct = {str(value) for value in pc.unique(flat).to_pylist() if value not in (None, "")}
-        found |= distinct if split == first else distinct.difference(HIDDEN)
+        names = distinct_texts(column(field, table, raw.schema))
+        found |= names if split == first else names.difference(HIDDEN)
     return tuple(sorted(found))
 
 

@@ -41,6 +41,14 @@ def text_column(field: Field, table: pa.Table, schema: Schema) -> pa.Array:
     return values if pa.types.is_string(values.type) else values.cast(pa.string())
 
 
+def distinct_texts(values: pa.ChunkedArray | pa.Array) -> set[str]:
+    """Return the distinct values of a column, or of its lists' elements, as text; null and empty ones are none."""
+    values = _combined(values)
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        values = values.flatten()
+    return {str(value) for value in pc.unique(values).to_pylist() if value not in (None, "")}
+
+
 def _combined(values: pa.ChunkedArray | pa.Array) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):  # combining copies even a single chunk
         values = values.chunk(0) if values.num_chunks == 1 else pa.concat_arrays(values.chunks or [_empty(values.type)])

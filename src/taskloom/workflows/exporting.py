@@ -204,8 +204,8 @@ def _write_int8(folder: Path, out: Path, traced: Path, head: Head, wanted: Wante
     else:
         if not wanted.force:
             raise ModelError(
-                f"int8 of {head.task}: {found.line()}; at least {LEAST_AGREEMENT:.0%} is asked for. Take fp32 or bf16, "
-                "check it on rows that are more like those it will read, or write it anyway with --force."
+                f"int8 of {head.task}: {found.line()}; at least {LEAST_AGREEMENT:.0%} is asked for. Leave --int8 out, "
+                "--calibrate with rows that are more like those it will read, or write it anyway with --force."
             )
     return f"{wanted.form} int8, {RANGES[way]}: {found.line()}; {_size(path)}"
 

@@ -63,27 +63,15 @@ def task_of_rows(rows: OwnRows, table: HeadTable) -> tuple[Task, Route]:
     Raises UserError for a file or a column that is not there, DataError for a label that the head does not have, and
     ModelError when no trained head has these labels.
     """
+    from taskloom.data.columns import distinct_texts
     from taskloom.data.files import read_file
     from taskloom.evaluation.routes import own_route
 
     columns = read_file(rows.file)
     _check_columns(rows, columns.column_names)
-    if rows.head is not None:
-        route = own_route(table, rows.head)
-    else:
-        route = _route_by_labels(rows, distinct(columns[rows.label]), table)
-    return _task(rows, route.head, route.labels, distinct(columns[rows.label])), route
-
-
-def distinct(column: Any) -> list[str]:
-    """Return the distinct values of a column, or of its lists' elements, as text, sorted."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    values = column.combine_chunks()
-    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-        values = values.flatten()
-    return sorted(str(value) for value in pc.unique(values).to_pylist() if value not in (None, ""))
+    found = sorted(distinct_texts(columns[rows.label]))
+    route = _route_by_labels(rows, found, table) if rows.head is None else own_route(table, rows.head)
+    return _task(rows, route.head, route.labels, found), route
 
 
 def _check_columns(rows: OwnRows, there: Sequence[str]) -> None:
