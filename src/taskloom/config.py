@@ -94,6 +94,9 @@ class ModelConfig(_Section):
 
     task_embedding_drop: Share = 0.1
     """How often the task embedding is left out of a training example, so that the model also works without it."""
+    task_embedding_drops: dict[str, Share] = {}
+    """The same by task id or pattern, e.g. `{ "family:nli" = 0.5 }` for heads that are mostly used without it. An exact
+    id counts alone; of several patterns the last one counts."""
     share_heads: bool = True
     """Tasks with the same set of label names share one head."""
     loss_scaling: Literal["none", "log_labels", "uncertainty"] = "none"
@@ -146,7 +149,7 @@ class TrainingConfig(_Section):
     """`balanced` weighs the rows of a classification task by the inverse frequency of their class among its train rows,
     so that every class counts as much as any other of the task; the task's weight as a whole stays."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto` is bf16 where the hardware has it."""
+    """`auto` is bf16 where the hardware is fast at it, which on a CPU is tried; a run keeps what it began with."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """`auto` is cuda, else mps, else cpu."""
     compile: bool = False

@@ -16,6 +16,8 @@ from taskloom.config import SECTIONS, OutputConfig, RunConfig, keys, make_config
 from taskloom.errors import ConfigError, did_you_mean
 from taskloom.toml import toml_key, toml_value
 
+BY_TASK = ("mixture.weights", "model.task_embedding_drops")
+"""Tables whose keys are task ids."""
 PATHS = ("data.mirror", "data.cache", "output.folder")
 """Keys that hold a path. `encoder` may hold one and the files of own tasks do: `_resolve` knows both."""
 
@@ -92,9 +94,10 @@ def _is_text(key: str) -> bool:
 
 
 def _merge(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key; what follows `mixture.weights.` is a task id, dots and all."""
-    parts = key.split(".", 2 if key.startswith("mixture.weights.") else 1)
-    if key not in keys() and parts[:2] != ["mixture", "weights"]:
+    """Set a dotted key; what follows one of BY_TASK is a task id, dots and all."""
+    by_task = key.startswith(tuple(f"{table}." for table in BY_TASK))
+    parts = key.split(".", 2 if by_task else 1)
+    if key not in keys() and not by_task:
         raise ConfigError(f"{key}={value}: {unknown_key(key)}")
     if key == "task":
         raise ConfigError("Own tasks cannot be given as key=value. Write a [[task]] table in the run file.")

@@ -150,9 +150,20 @@ def test_task_embedding_is_dropped_for_a_tenth_of_examples(tiny_bert: Path, monk
     assert not torch.equal(vectors_seen(model, monkeypatch, 20_000), first)
     model.eval()
     assert torch.equal(vectors_seen(model, monkeypatch, 2_000), vector.expand(2_000, -1))
-    model.task_embedding_drop = 0.0
-    model.train()
-    assert torch.equal(vectors_seen(model, monkeypatch, 2_000), vector.expand(2_000, -1))
+    never = made(tiny_bert, TASKS[:1], task_embedding_drop=0.0).train()
+    assert torch.equal(vectors_seen(never, monkeypatch, 2_000), vector.expand(2_000, -1))
+
+
+def test_task_embeddings_are_dropped_as_often_as_their_task_says(
+    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One task's embedding is always dropped, the others' never, in the same batch."""
+    drops = [1.0, *[0.0] * (len(TASKS) - 1)]
+    model = made(tiny_bert, task_embedding_drop=drops).train()
+    batch = random_batch(model.table, examples=64)
+    vectors = model._task_vectors(batch, model.prepare(batch).routing)
+    assert torch.equal((vectors == 0).all(dim=1), (batch.task == 0) | ~model.embedded[batch.task].bool())
+    assert 0 < int((batch.task == 0).sum()) < 64
 
 
 @torch.no_grad()

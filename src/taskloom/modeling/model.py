@@ -88,7 +88,7 @@ class Model(nn.Module):
         table: HeadTable,
         *,
         seed: int = 0,
-        task_embedding_drop: float = 0.1,
+        task_embedding_drop: float | Sequence[float] = 0.1,
         loss_scaling: str = "none",
         label_smoothing: float = 0.0,
         multilabel_loss: str = "mean",
@@ -96,7 +96,6 @@ class Model(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.table = table
-        self.task_embedding_drop = task_embedding_drop
         self.loss_scaling = loss_scaling
         self.label_smoothing = label_smoothing
         self.multilabel_loss = multilabel_loss
@@ -108,6 +107,9 @@ class Model(nn.Module):
         self.head_weight = nn.Parameter(start)
         self.keeping: Keeping | None = None
         self.register_buffer("embedded", torch.from_numpy(table.embedded), persistent=False)
+        drops = torch.as_tensor(task_embedding_drop, dtype=torch.float32).expand(len(table.heads))
+        self.drops_embeddings = bool(drops.any())
+        self.register_buffer("embedding_drop", drops.clone(), persistent=False)
         self.head_bias = nn.Parameter(torch.zeros(table.size))
         self.task_embedding = nn.Parameter(torch.zeros(len(table.heads), encoder.word_embeddings.embedding_dim))
         self.log_variance = nn.Parameter(torch.zeros(len(table.heads)))
@@ -178,8 +180,9 @@ class Model(nn.Module):
         """Return each example's task vector (examples, word width); in training some are dropped, whole, to zero."""
         vectors = functional.embedding(routing.which, gather_rows(self.task_embedding, routing.tasks))
         vectors = vectors * self._embedded(batch)
-        if self.training and self.task_embedding_drop:
-            kept = torch.rand(len(batch.task), device=vectors.device) >= self.task_embedding_drop
+        if self.training and self.drops_embeddings:
+            drop: Tensor = self.embedding_drop[batch.task]  # type: ignore[index]
+            kept = torch.rand(len(batch.task), device=vectors.device) >= drop
             vectors = vectors * kept[:, None]
         return vectors
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from taskloom.config import RunConfig, TrainingConfig
+from taskloom.config import ModelConfig, RunConfig, TrainingConfig
 from taskloom.data.store import TaskStore
 from taskloom.errors import ConfigError
 from taskloom.modeling.dropout import set_dropout
@@ -18,6 +18,7 @@ from taskloom.modeling.model import Model
 from taskloom.modeling.warm_start import is_model_folder, warm_start
 from taskloom.progress import Progress
 from taskloom.recipes.recipe import Task
+from taskloom.recipes.select import matches
 from taskloom.training.optimizer import Optimizer, layers_of
 from taskloom.training.plan import Plan
 
@@ -31,7 +32,7 @@ def build_model(config: RunConfig, plan: Plan, folder: Path, *, progress: Progre
         encoder,
         head_table(plan.tasks, plan.stores, plan.keys),
         seed=config.seed,
-        task_embedding_drop=config.model.task_embedding_drop,
+        task_embedding_drop=[embedding_drop(task, config.model) for task in plan.tasks],
         loss_scaling=config.model.loss_scaling,
         label_smoothing=config.training.label_smoothing,
         multilabel_loss=config.model.multilabel_loss,
@@ -50,6 +51,14 @@ def build_model(config: RunConfig, plan: Plan, folder: Path, *, progress: Progre
     if is_model_folder(folder):
         progress.say(warm_start(model, folder))
     return model
+
+
+def embedding_drop(task: Task, settings: ModelConfig) -> float:
+    """Return how often a task's embedding is dropped: its own id counts alone, else the last pattern that matches."""
+    drops = settings.task_embedding_drops
+    found = [drops[name] for name in (task.id, task.versioned) if name in drops]
+    found += [drop for name, drop in reversed(drops.items()) if matches(name, task)]
+    return found[0] if found else settings.task_embedding_drop
 
 
 @torch.no_grad()

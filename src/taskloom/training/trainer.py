@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from taskloom.config import RunConfig
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
@@ -67,6 +69,11 @@ class Trainer:
     recent: list[dict[str, float]] = field(default_factory=list)
     evaluation_is_due: bool = False
     """Whether the state was saved before the evaluation of its step was done."""
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic in use: "fp32" or "bf16"."""
+        return "bf16" if self.compute.autocast else "fp32"
 
     @property
     def stopped_early(self) -> bool:
@@ -184,7 +191,10 @@ class Trainer:
         return report
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over the state of a checkpoint."""
+        """Take over the state of a checkpoint, and the arithmetic that "auto" had chosen: it may choose another today."""
+        if self.config.training.precision == "auto" and "precision" in checkpoint.values:
+            autocast = choose_autocast(checkpoint.values["precision"], self.compute.device)
+            self.compute = dataclasses.replace(self.compute, autocast=autocast)
         self.model.load_state_dict(checkpoint.weights)
         self.optimizer.load_state_tensors(checkpoint.optimizer)
         for name, value in checkpoint.values["totals"].items():
@@ -205,7 +215,7 @@ class Trainer:
             "tokens_per_second": round(totals.tokens / seconds, 1),
             "padding_share": round(1 - totals.tokens / max(1, totals.padded_tokens), 4),
             "peak_memory_bytes": peak_memory(self.compute.device),
-            "precision": "bf16" if self.compute.autocast else "fp32",
+            "precision": self.precision,
             "device": self.compute.device.type,
             "processes": self.compute.ranks.world,
             "skipped_not_finite": self.health.not_finite,
@@ -238,7 +248,12 @@ class Trainer:
                 step=step,
                 weights=self.model.state_dict(),
                 optimizer=self.optimizer.state_tensors(),
-                values=values | {"best": dataclasses.asdict(self.best), "evaluation_is_due": evaluation_is_due},
+                values=values
+                | {
+                    "best": dataclasses.asdict(self.best),
+                    "evaluation_is_due": evaluation_is_due,
+                    "precision": self.precision,
+                },
             )
             kept = self.config.training.keep_checkpoints
             remove_old(self.run.checkpoints, keep=kept)
@@ -283,6 +298,12 @@ class Trainer:
         self.progress.say(f"best checkpoint: step {self.best.step}, mean score {self.best.score}")
 
 
+def agreed_autocast(precision: str, device: torch.device, ranks: Ranks) -> torch.dtype | None:
+    """Return the first process's choice for all of them: each one's trial of bf16 could end otherwise."""
+    (chosen, *_) = ranks.gather({"bf16": choose_autocast(precision, device) is not None})
+    return torch.bfloat16 if chosen["bf16"] else None
+
+
 def start_trainer(
     config: RunConfig, run: RunFolder, plan: Plan, *, progress: Progress, ranks: Ranks | None = None
 ) -> Trainer:
@@ -293,7 +314,7 @@ def start_trainer(
     folder = resolve_encoder(config.encoder)
     model = build_model(config, plan, folder, progress=progress).to(device)
     optimizer = make_optimizer(model, config.training, steps=plan.steps)
-    compute = Computation(config.seed, device, choose_autocast(config.training.precision, device), ranks)
+    compute = Computation(config.seed, device, agreed_autocast(config.training.precision, device, ranks), ranks)
     trainer = Trainer(config, run, plan, model, Tokenizer.open(folder), optimizer, compute, progress)
     trainer.health.skip_spikes = config.training.skip_spikes
     checkpoint = agreed_checkpoint(run.checkpoints, ranks, warn=progress.say)
