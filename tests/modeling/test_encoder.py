@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import importlib.util
 import threading
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
@@ -20,6 +22,7 @@ from transformers import (
 
 from made_batches import random_batch, table
 from taskloom.errors import ModelError
+from taskloom.modeling import devices
 from taskloom.modeling.devices import choose_autocast, choose_device
 from taskloom.modeling.dropout import ATTENTION
 from taskloom.modeling.encoder import Encoder, resolve_encoder
@@ -258,3 +261,28 @@ def test_devices_and_precisions() -> None:
             choose_device("cuda")
     assert choose_autocast("fp32", cpu) is None
     assert choose_autocast("bf16", cpu) is torch.bfloat16
+
+
+@pytest.mark.parametrize(("gain", "chosen"), [(2.0, torch.bfloat16), (0.6, None)])
+def test_a_cpu_takes_bf16_only_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, gain: float, chosen: torch.dtype | None
+) -> None:
+    """The instructions alone do not decide: on a processor that has them and is slow at them, "auto" is fp32."""
+    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    monkeypatch.setattr(devices, "cpu_gain_of_bf16", lambda threads: gain)
+    assert choose_autocast("auto", torch.device("cpu")) is chosen
+
+
+@pytest.mark.parametrize("slow", [torch.float32, torch.bfloat16])
+def test_gain_of_bf16_is_timed(monkeypatch: pytest.MonkeyPatch, slow: torch.dtype) -> None:
+    """Where products in one arithmetic take 5 ms longer, the other one is found to be faster."""
+    original = torch.nn.functional.linear
+
+    def delayed(states: Tensor, weight: Tensor) -> Tensor:
+        time.sleep(0.005 * (states.dtype == slow))
+        return original(states[:8], weight)
+
+    monkeypatch.setattr(torch.nn.functional, "linear", delayed)
+    gain = devices.cpu_gain_of_bf16.__wrapped__(torch.get_num_threads())
+    assert gain > 1.2 if slow == torch.float32 else gain < 1.0

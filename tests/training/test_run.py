@@ -174,6 +174,30 @@ def test_interrupted_and_continued_equals_unbroken(run_file: Path, monkeypatch: 
     assert losses == [json.loads(line)["loss"] for line in expected if "loss" in json.loads(line)]
 
 
+def test_continued_in_the_arithmetic_that_it_began_with(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run goes on in the precision that "auto" chose for it where "auto" would now choose another: the same bits."""
+    from taskloom.modeling import devices
+    from taskloom.training import trainer as module
+
+    monkeypatch.setattr(devices, "hardware_has_bf16", lambda device: True)
+    whole = train(load_config(run_file, ["name=whole", "training.precision=bf16"]))
+    original = module.Trainer._log
+
+    def interrupting(self: module.Trainer, entry: dict[str, float], bar: object) -> None:
+        original(self, entry, bar)  # type: ignore[arg-type]
+        if entry["step"] == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Trainer, "_log", interrupting)
+        with pytest.raises(Interrupted):
+            train(load_config(run_file, ["name=broken", "training.precision=auto"]))
+    monkeypatch.setattr(devices, "hardware_has_bf16", lambda device: False)
+    broken = train(load_config(run_file, ["name=broken", "training.precision=auto"]))
+    assert broken.results.training["precision"] == "bf16"
+    assert _weights(broken) == _weights(whole)
+
+
 def test_interrupted_while_evaluating(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM between two tasks of an evaluation saves and leaves at once; continued, that evaluation is made up for,
     and log and weights are those of the unbroken run."""

@@ -11,7 +11,6 @@ import torch
 
 from taskloom.errors import ModelError
 
-
 WORTH_IT = 1.2
 """How many times as fast products must be in bf16 for a CPU to take it; measured: 2.0 on AMD's Zen 4, 0.5 to 0.6 on a
 Xeon whose virtual machine has AVX-512 BF16 and no AMX, where a training step took 3.7 s in bf16 and 2.1 s in fp32."""

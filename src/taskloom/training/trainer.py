@@ -191,7 +191,7 @@ class Trainer:
         return report
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over the state of a checkpoint, and the arithmetic that "auto" had chosen: it may choose another today."""
+        """Take over the state of a checkpoint, and what precision "auto" chose then: it might choose another today."""
         if self.config.training.precision == "auto" and "precision" in checkpoint.values:
             autocast = choose_autocast(checkpoint.values["precision"], self.compute.device)
             self.compute = dataclasses.replace(self.compute, autocast=autocast)
