@@ -93,6 +93,8 @@ def test_override_of_lists_and_weights(tmp_path: Path) -> None:
     assert config.data.tasks == ("glue/*",)
     assert config.data.exclude == ("a", "b")
     assert config.mixture.weights == {"glue/rte": 2.0, "odd/v1.5": 3.0}
+    config = load_config(path, ["model.task_embedding_drops.family:nli=0.5", "model.task_embedding_drops.odd/v1.5=0"])
+    assert config.model.task_embedding_drops == {"family:nli": 0.5, "odd/v1.5": 0.0}
 
 
 def test_name_of_digits_stays_a_name(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import taskloom
 from taskloom import cli
@@ -22,7 +23,7 @@ from taskloom.workflows import evaluating
 from taskloom.workflows.own_rows import OwnRows, task_of_rows
 from taskloom.workflows.preparing import rows_of
 from taskloom.workflows.running import train
-from taskloom.workflows.subject import locate
+from taskloom.workflows.subject import locate, open_subject
 
 WORDS = ("cat", "dog", "red", "blue", "big", "small", "happy", "sad")
 MOODS = ("Good Mood", "bad_mood")
@@ -251,6 +252,33 @@ def test_models_of_one_name_keep_their_results_apart(
     kept = sorted(path.parent for path in Path("evaluations").glob("*/results.json"))
     assert [path.name.rstrip("0123456789abcdef") for path in kept] == ["tickets", "tickets-"]
     assert [locate(tmp_path / owner / "tickets").results for owner in ("ann", "bob")] == kept
+
+
+def test_scored_in_the_arithmetic_of_its_run(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that "auto" trained in bf16 is scored in bf16 everywhere; a setting by name and a lone model are their own."""
+    report = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    report["training"]["precision"] = "bf16"
+    (run / "results.json").write_text(json.dumps(report), encoding="utf-8")
+    config = run / "config.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace('precision = "fp32"', 'precision = "auto"'))
+    monkeypatch.setattr("taskloom.modeling.devices.hardware_has_bf16", lambda device: False)
+    place = locate(run)
+    assert (place.precision("auto"), place.precision("fp32")) == ("bf16", "fp32")
+    assert open_subject(place).engine().how.autocast is torch.bfloat16
+    shutil.copytree(run / "model", tmp_path / "alone")
+    assert open_subject(locate(tmp_path / "alone")).engine().how.autocast is None
+
+
+def test_damaged_results_can_be_written_anew(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message says what to do, and doing that works."""
+    results = run / "results.json"
+    results.write_text(results.read_text(encoding="utf-8")[:-9], encoding="utf-8")
+    assert cli.main(["evaluate", str(run), "--quick"]) == 2
+    assert "is damaged" in (message := capsys.readouterr().err)
+    assert f"Put it aside and type `taskloom evaluate {run}`" in message
+    results.rename(run / "aside.json")
+    assert cli.main(["evaluate", str(run), "--quick"]) == 0
+    assert results.is_file()
 
 
 def test_two_runs_against_each_other(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -186,7 +186,7 @@ def read_report(path: Path) -> RunReport:
         raise DataError(f"{path} is not a results file of version {VERSION}: {problems}.") from error
     except ValueError as error:
         raise DataError(
-            f"{path} is damaged: {error}. Type `taskloom evaluate {path.parent}` to write it anew."
+            f"{path} is damaged: {error}. Put it aside and type `taskloom evaluate {path.parent}` to write it anew."
         ) from error
 
 

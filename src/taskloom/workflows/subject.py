@@ -33,6 +33,15 @@ class Place:
     results: Path
     is_run: bool
 
+    def precision(self, setting: str) -> str:
+        """Return the arithmetic to score in: "auto" is what the finished run used, whatever this machine would choose."""
+        from taskloom.evaluation.report import read_report
+
+        results = self.run / "results.json"
+        if setting != "auto" or not self.is_run or not results.is_file():
+            return setting
+        return str(read_report(results).training.get("precision", setting))
+
 
 def locate(path: Path, *, out: Path | None = None) -> Place:
     """Return the places of a run's or a model's folder; raises ModelError when there is no model."""
@@ -86,7 +95,7 @@ class Subject:
             tokenizer=self.tokenizer,
             device=device,
             tokens_per_micro_batch=config.training.tokens_per_micro_batch,
-            autocast=choose_autocast(config.training.precision, device),
+            autocast=choose_autocast(self.place.precision(config.training.precision), device),
         )
         return Engine(
             model=self.model,
