@@ -255,7 +255,7 @@ def test_models_of_one_name_keep_their_results_apart(
 
 
 def test_scored_in_the_arithmetic_of_its_run(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that "auto" trained in bf16 is scored in bf16 everywhere; a setting by name and a lone model are their own."""
+    """A run that "auto" trained in bf16 is scored in it everywhere; a named setting and a lone model are their own."""
     report = json.loads((run / "results.json").read_text(encoding="utf-8"))
     report["training"]["precision"] = "bf16"
     (run / "results.json").write_text(json.dumps(report), encoding="utf-8")

@@ -34,7 +34,7 @@ class Place:
     is_run: bool
 
     def precision(self, setting: str) -> str:
-        """Return the arithmetic to score in: "auto" is what the finished run used, whatever this machine would choose."""
+        """Return the arithmetic to score in: "auto" is what the run ended with, whatever this machine would choose."""
         from taskloom.evaluation.report import read_report
 
         results = self.run / "results.json"
