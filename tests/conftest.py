@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from browser import _chromium, browser  # noqa: F401  (fixtures are known by being imported here)
+
+if TYPE_CHECKING:
+    import torch
+
+    from taskloom.modeling.encoder import Encoder
 
 ROOT = Path(__file__).resolve().parents[1]
 settings.register_profile("taskloom", deadline=None)  # how long an example takes says more of the machine
@@ -62,3 +69,25 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def valueless(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """A device without values: what asks for one, as would make a GPU be waited for, fails on it, and so does what
+    is left on the CPU. Encoders have no layers on it, since transformers looks at masks: hidden states are words'."""
+
+    import torch
+
+    from taskloom.modeling.encoder import Encoder
+
+    def embeddings_alone(
+        encoder: Encoder, input_ids: torch.Tensor, *, first_vector: torch.Tensor | None = None, **_: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        words = encoder._embed(input_ids)
+        if first_vector is not None:
+            words = torch.cat([words[:, :1] + first_vector[:, None], words[:, 1:]], dim=1)
+        return words[:, 0], words
+
+    monkeypatch.setattr(Encoder, "forward", embeddings_alone)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it does not know the device
+    return torch.device("meta")

@@ -26,9 +26,10 @@ data.hashing data.whole data.kept data.columns data.spilled data.mirror data.fil
 data.canonical data.standardize data.truth data.locks data.ragged data.cuts data.tokenizer data.truncation data.arrays
 data.segments data.store data.known_stores data.shots data.label_options data.recast data.shingles data.overlap
 data.mixture data.rows data.matrices data.batches
-modeling.devices modeling.rows modeling.dropout modeling.comparing modeling.token_layout modeling.bert modeling.packing
-modeling.disentangled modeling.deberta modeling.kernels modeling.encoder modeling.pooler modeling.scoring
-modeling.head_table modeling.heads modeling.keeping modeling.model modeling.warm_start modeling.lineage
+modeling.devices modeling.tensors modeling.rows modeling.dropout modeling.comparing modeling.token_layout
+modeling.bert modeling.packing modeling.disentangled modeling.deberta modeling.kernels modeling.encoder
+modeling.pooler modeling.scoring modeling.head_table modeling.heads modeling.keeping modeling.model
+modeling.warm_start modeling.lineage
 evaluation.spans evaluation.metrics evaluation.predictions evaluation.statistics evaluation.intervals
 evaluation.baselines evaluation.tfidf evaluation.report evaluation.paired evaluation.comparison evaluation.routes
 evaluation.scoring evaluation.calibration evaluation.evaluator evaluation.thresholds evaluation.engine

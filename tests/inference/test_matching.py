@@ -24,6 +24,7 @@ from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.head_table import HeadTable
 from taskloom.modeling.keeping import Keeping
 from taskloom.modeling.model import SHARPNESS, Model, Prepared
+from taskloom.modeling.tensors import on_device
 from taskloom.recipes.labels import sharing_key
 from taskloom.recipes.recasts import recast_task
 from taskloom.recipes.recipe import Builtin, Classification, Splits, Task
@@ -45,11 +46,16 @@ PLAIN = {
 }
 
 
+def heads() -> HeadTable:
+    """Return a plain head for choices and a matching one."""
+    own = {"task": TASK.versioned, "id": TASK.id, "kind": "multiple_choice", "labels": (), "key": sharing_key(TASK, ())}
+    return HeadTable.make([one | {"low": None, "high": None} for one in (PLAIN, own)])
+
+
 @pytest.fixture(scope="module")
 def model(tiny_bert: Path) -> Model:
     """A model with a matching head and a plain one for choices; the weights of the matching head are not equal."""
-    own = {"task": TASK.versioned, "id": TASK.id, "kind": "multiple_choice", "labels": (), "key": sharing_key(TASK, ())}
-    model = Model(Encoder.open(tiny_bert), HeadTable.make([one | {"low": None, "high": None} for one in (PLAIN, own)]))
+    model = Model(Encoder.open(tiny_bert), heads())
     row = model.table.heads[1].rows[0]
     assert (model.head_weight[row] == SHARPNESS).all() and not (model.head_weight[0] == SHARPNESS).any()
     with torch.no_grad():
@@ -138,7 +144,8 @@ def test_gradients_reach_texts_and_names(model: Model, store: TaskStore, how: An
     found = []
     for layout in (model.prepare(batch).layout, None):
         model.zero_grad()
-        model(Prepared(batch, model.prepare(batch).routing, layout)).loss_sum.backward()
+        prepared = model.prepare(batch)
+        model(Prepared(batch, prepared.routing, layout, prepared.compared)).loss_sum.backward()
         found.append({name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None})
     model.zero_grad()
     packed, padded = found
@@ -146,6 +153,20 @@ def test_gradients_reach_texts_and_names(model: Model, store: TaskStore, how: An
     for name, gradient in packed.items():
         assert torch.allclose(gradient, padded[name], atol=1e-4), name
     assert packed["head_weight"][model.table.heads[1].rows[0]].abs().sum() > 0
+
+
+def test_no_value_is_asked_of_a_device(
+    tiny_bert: Path, store: TaskStore, how: Answering, valueless: torch.device
+) -> None:
+    """As in test_model, for compared texts and names and for what keeps their similarities."""
+    model = Model(Encoder.open(tiny_bert), heads()).to(valueless)
+    model.keeping = Keeping(Encoder.open(tiny_bert), 20.0)
+    prepared = on_device(model.prepare(batcher(store, how).assemble(drawn(store))), valueless)
+    assert prepared.compared is not None
+    output = model(prepared)
+    output.loss_sum.backward()
+    assert output.example_loss.shape == (len(TEXTS) + 1,)
+    assert model.encoder.word_embeddings.weight.grad.device == valueless
 
 
 def test_training_samples_wrong_names_only(store: TaskStore, how: Answering) -> None:

@@ -19,6 +19,7 @@ from taskloom.errors import ModelError
 from taskloom.modeling.encoder import Encoder
 from taskloom.modeling.head_table import HeadTable
 from taskloom.modeling.model import Model, scaled_scores
+from taskloom.modeling.tensors import on_device
 
 
 def made(folder: Path, tasks: list[dict[str, object]] | None = None, **options: object) -> Model:
@@ -62,6 +63,21 @@ def test_loss_of_a_mixed_batch(folder: Path) -> None:
     torch.testing.assert_close(output.example_loss, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(output.loss_sum, (expected * batch.weight).sum(), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(output.weight_sum, batch.weight.sum())
+
+
+@pytest.mark.parametrize("scaling", ["none", "log_labels", "uncertainty"])
+def test_no_value_is_asked_of_a_device(tiny_bert: Path, scaling: str, valueless: torch.device) -> None:
+    """All but the encoder's layers computes forward and backward on a device that has no values: a GPU is never waited
+    for, and nothing is left on the CPU."""
+    model = Model(Encoder.open(tiny_bert), HeadTable.make(TASKS), loss_scaling=scaling, label_smoothing=0.1).to(
+        valueless
+    )
+    output = model.train()(on_device(model.prepare(random_batch(model.table)), valueless))
+    output.loss_sum.backward()
+    assert output.example_loss.device == valueless
+    assert {name for name, value in model.named_parameters() if value.grad is not None} >= {
+        *model.row_parameters(), model.word_embeddings
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("scaling", ["none", "log_labels", "uncertainty"])

@@ -17,6 +17,7 @@ from taskloom.data.batches import Batcher, MicroBatch
 from taskloom.data.store import TaskStore
 from taskloom.evaluation.evaluator import Answering
 from taskloom.modeling.encoder import POOLINGS, Encoder, pooled_by
+from taskloom.modeling.tensors import on_device
 
 Array = NDArray[Any]
 WORDS = "words"
@@ -49,7 +50,7 @@ def features_of(
 ) -> Features:
     """Return the features of the rows at `places` of a split."""
     batcher = Batcher([store], split, how.tokenizer, max_length, how.tokens_per_micro_batch)
-    parts = [_part(encoder, batch.to(how.device), store.kind, how) for batch in batcher.whole_split(0, places)]
+    parts = [_part(encoder, on_device(batch, how.device), store.kind, how) for batch in batcher.whole_split(0, places)]
     place, index = (np.concatenate([part[at] for part in parts]) for at in (0, 1))
     order = np.lexsort((index, place))
     values = {name: np.concatenate([part[2][name] for part in parts])[order] for name in parts[0][2]}

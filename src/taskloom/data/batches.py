@@ -7,8 +7,7 @@ stay in one micro-batch.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -61,23 +60,10 @@ class MicroBatch:
     word_label: Tensor
     word_index: Tensor
 
-    def to(self, device: torch.device) -> MicroBatch:
-        """Return the same micro-batch on `device`; the copy does not wait when this one is pinned."""
-        return self if device.type == "cpu" else self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pin(self) -> MicroBatch:
-        """Return the same micro-batch in page-locked memory, from which an accelerator copies while it computes."""
-        return self._each(lambda tensor: tensor.pin_memory())
-
     @property
     def real_tokens(self) -> int:
         """How many tokens are not padding."""
         return self.input_ids.numel() if self.attention_mask is None else int(self.attention_mask.sum())
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> MicroBatch:
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in values.items()}
-        return MicroBatch(**changed)
 
 
 def padding_share(batches: Iterable[MicroBatch]) -> float:

@@ -29,6 +29,7 @@ from taskloom.evaluation.scoring import score
 from taskloom.modeling.head_table import Head
 from taskloom.modeling.heads import prompts
 from taskloom.modeling.model import Model, scaled_scores
+from taskloom.modeling.tensors import on_device
 from taskloom.recipes.recipe import Task
 
 Array = NDArray[Any]
@@ -138,7 +139,7 @@ def answer(
     )
     collected = _Collected(rows, places, store.kind, route, unseen)
     for batch in batcher.whole_split(place, places):
-        collected.add(batch, _logits(model, batch.to(how.device), known, how))
+        collected.add(batch, _logits(model, on_device(batch, how.device), known, how))
     scores = scaled_scores(collected.scores, known) if store.kind == "regression" else collected.probabilities()
     return Predictions(
         task=store.task,

@@ -23,10 +23,12 @@ from taskloom.data.ragged import ragged
 @dataclass(frozen=True)
 class Compared:
     """Which sequences of a micro-batch are compared: `sequence` (compared,), and `anchor` (compared,), the place among
-    them of the one that each is compared with. `sizes` (compared,) are their tokens, padding left out."""
+    them of the one that each is compared with; `texts` (texts,) are the places of those that stand for themselves.
+    `sizes` (compared,) are their tokens, padding left out."""
 
     sequence: Tensor
     anchor: Tensor
+    texts: Tensor
     sizes: Tensor
 
     def means(self, tokens: Tensor) -> Tensor:
@@ -78,7 +80,8 @@ def compared_of(batch: MicroBatch) -> Compared | None:
     anchor = torch.searchsorted(sequence, batch.anchor[sequence])
     mask = batch.attention_mask
     sizes = torch.full_like(sequence, batch.input_ids.shape[1]) if mask is None else mask[sequence].sum(1)
-    return Compared(sequence, anchor, sizes)
+    texts = torch.nonzero(anchor == torch.arange(len(anchor), device=anchor.device))[:, 0]
+    return Compared(sequence, anchor, texts, sizes)
 
 
 def tokens_of(compared: Compared | None) -> tuple[Tensor, Tensor]:

@@ -248,7 +248,7 @@ class Encoder(nn.Module):
     def _embed(self, input_ids: Tensor) -> Tensor:
         """Return word embeddings; on a CPU with gradients for the tokens that occur only, see `rows`."""
         table = self.word_embeddings
-        if input_ids.is_cuda or type(table) is not nn.Embedding or not torch.is_grad_enabled():
+        if input_ids.device.type != "cpu" or type(table) is not nn.Embedding or not torch.is_grad_enabled():
             embedded: Tensor = table(input_ids)
             return embedded
         present, which = input_ids.unique(return_inverse=True)

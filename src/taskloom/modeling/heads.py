@@ -8,7 +8,6 @@ every column of the union, a few hundred instead of its own few, which a matrix 
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,11 +65,6 @@ class Routing:
     word_share: Tensor
     choice_count: Tensor
     log_count: Tensor
-
-    def to(self, device: torch.device) -> Routing:
-        """Return the same routing on `device`."""
-        names = [field.name for field in dataclasses.fields(self)]
-        return Routing(**{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
 
 def route(batch: MicroBatch, table: HeadTable) -> Routing:

@@ -47,8 +47,7 @@ class Keeping:
     def losses(self, batch: MicroBatch, compared: Compared, vectors: Tensor) -> Tensor:
         """Return for each example (examples,) the strength times the mean squared difference of its text's cosines
         with texts and names of other examples; 0 for examples that are not compared, and where there are no others."""
-        place = torch.arange(len(vectors), device=vectors.device)
-        texts = place[compared.anchor == place]
+        texts = compared.texts
         before = self.vectors(batch, compared)
         moved = (vectors[texts] @ vectors.T - before[texts] @ before.T).square()
         others = compared.anchor[None] != texts[:, None]

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from taskloom.data.batches import MicroBatch
 from taskloom.errors import ModelError
-from taskloom.modeling.comparing import Read, compared_of
+from taskloom.modeling.comparing import Compared, Read, compared_of
 from taskloom.modeling.encoder import Encoder, quiet
 from taskloom.modeling.head_table import Head, HeadTable
 from taskloom.modeling.heads import Routing, example_losses, linear, route
@@ -45,20 +45,20 @@ INITIAL_DEVIATION = 0.02
 
 @dataclass(frozen=True)
 class Prepared:
-    """A micro-batch with its routing and, for an encoder that takes it, its layout; made ahead of the step."""
+    """A micro-batch with its routing, the sequences that are compared and, for an encoder that takes it, its layout.
+
+    Made ahead of the step, on the CPU: a GPU that had to say how many there are would be waited for.
+    """
 
     batch: MicroBatch
     routing: Routing
     layout: Layout | None = None
+    compared: Compared | None = None
 
     @property
     def computed_tokens(self) -> int:
         """How many tokens go through the encoder, padding among them where it is computed."""
         return self.batch.input_ids.numel() if self.layout is None else len(self.layout.flat)
-
-    def to(self, device: torch.device) -> Prepared:
-        """Return the same on `device`."""
-        return self if device.type == "cpu" else Prepared(self.batch.to(device), self.routing.to(device))
 
 
 @dataclass(frozen=True)
@@ -127,13 +127,14 @@ class Model(nn.Module):
 
     def prepare(self, batch: MicroBatch) -> Prepared:
         """Return a micro-batch with its routing; runs on the CPU, ahead of the step, in any thread."""
-        return Prepared(batch, route(batch, self.table), layout_of(batch) if self.encoder.packs else None)
+        routing, layout = route(batch, self.table), layout_of(batch) if self.encoder.packs else None
+        return Prepared(batch, routing, layout, compared_of(batch) if layout is None else layout.compared)
 
     def forward(self, prepared: Prepared, *, use_task_embedding: bool = True) -> Output:
         """Return the losses of a micro-batch; in training, dropout and the drop of task embeddings use torch's RNG."""
         batch, routing = prepared.batch, prepared.routing
         vectors = self._task_vectors(batch, routing) if use_task_embedding else None
-        read = self._read(batch, vectors, prepared.layout)
+        read = self._read(batch, vectors, prepared.layout, prepared.compared)
         pooled, words = read.features()
         weight, bias = gather_rows(self.head_weight, routing.rows), gather_rows(self.head_bias, routing.rows)
         sequence_logits, word_logits = linear(pooled, weight, bias), linear(words, weight, bias)
@@ -153,9 +154,12 @@ class Model(nn.Module):
         """
         layout = layout_of(batch) if self.encoder.packs else None
         vectors = self.task_embedding[batch.task] * self._embedded(batch) if use_task_embedding else None
-        return self._read(batch, vectors, layout).features()
+        compared = compared_of(batch) if layout is None else layout.compared
+        return self._read(batch, vectors, layout, compared).features()
 
-    def _read(self, batch: MicroBatch, vectors: Tensor | None, layout: Layout | None) -> Read:
+    def _read(
+        self, batch: MicroBatch, vectors: Tensor | None, layout: Layout | None, compared: Compared | None
+    ) -> Read:
         types = batch.token_type_ids
         first = None if vectors is None else functional.embedding(batch.sequence_example, vectors)
         if layout is not None:
@@ -163,9 +167,7 @@ class Model(nn.Module):
                 batch.input_ids, layout, token_type_ids=types, first_vector=first
             )
             words, tokens = read[: layout.word_count], read[layout.word_count :]
-            means = None if layout.compared is None else layout.compared.means(tokens)
-            return Read(pooled, words, layout.compared, means)
-        compared = compared_of(batch)
+            return Read(pooled, words, compared, None if compared is None else compared.means(tokens))
         pooled, hidden = self.encoder(
             batch.input_ids,
             attention_mask=batch.attention_mask,

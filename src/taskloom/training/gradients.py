@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from taskloom.modeling.model import Model, Prepared
+from taskloom.modeling.tensors import on_device
 from taskloom.training.optimizer import Optimizer
 from taskloom.training.ranks import Ranks
 
@@ -107,11 +108,11 @@ def accumulate(model: Model, batch: StepBatch, *, compute: Computation, totals: 
             continue
         torch.manual_seed(dropout_seed(compute.seed, batch.step, number))
         with totals.clock("forward"), precision_context(device, compute.autocast):
-            output = model(prepared.to(device))
+            output = model(on_device(prepared, device))
         with totals.clock("backward"):
             (output.loss_sum / batch.weight).backward()
         losses = output.example_loss.detach()
-        family = batch.family_of[number].to(device)
+        family = on_device(batch.family_of[number], device)
         sums.loss_sum += output.loss_sum.detach()
         sums.by_family.index_add_(1, family, torch.stack([losses, torch.ones_like(losses)]))
         sums.example_losses.append((number, losses))

@@ -19,6 +19,7 @@ import torch
 from taskloom.config import TrainingConfig
 from taskloom.errors import Interrupted, TrainingFailed
 from taskloom.modeling.model import Model
+from taskloom.modeling.tensors import on_device, pinned
 from taskloom.training.gradients import Computation, StepBatch, StepSums, Totals, accumulate, combine
 from taskloom.training.health import Health
 from taskloom.training.optimizer import Optimizer
@@ -61,18 +62,19 @@ def fit(
     """
     steps = optimizer.steps
     model.train()
-    with stop_requested() as asked, prefetch(batch_of, first_step, steps) as batches:
+    ready = (lambda step: pinned(batch_of(step))) if compute.device.type == "cuda" else batch_of
+    with stop_requested() as asked, prefetch(ready, first_step, steps) as batches:
         for batch in batches_with_clock(batches, totals):
-            step = batch.step
+            step, used = batch.step, on_device(batch.used, compute.device)
             with totals.clock("optimizer"):
-                optimizer.begin(batch.used)
+                optimizer.begin(used)
             sums = accumulate(model, batch, compute=compute, totals=totals)
             stop = combine(optimizer, batch, sums, compute=compute, stop=first_of(asked))
             with totals.clock("optimizer"):
-                loss, norm = sums.loss(batch), optimizer.clip(settings.clip, batch.used)
+                loss, norm = sums.loss(batch), optimizer.clip(settings.clip, used)
                 fault = health.fault(loss, norm)
-                rate = optimizer.rate(step) if fault else optimizer.step(step, batch.used)
-                optimizer.zero_grad(batch.used)
+                rate = optimizer.rate(step) if fault else optimizer.step(step, used)
+                optimizer.zero_grad(used)
             totals.count(batch)
             families = sums.families()
             events.log({"step": step, "loss": loss, "examples": batch.examples, "lr": rate, "gradient_norm": norm,
