@@ -236,6 +236,9 @@ def test_train_dry_run_prints_the_plan(
     assert sum(shares) == pytest.approx(100, abs=0.1)
     for expected in ("180 train rows, 30 steps of 12", "heads", "padding", "parameters: ", "s a step, memory"):
         assert expected in out
+    assert "minutes are enough" not in out
+    code, out, _ = run(capsys, "train", "run.toml", "--dry-run", "training.minutes=1e-9")
+    assert "1e-09 minutes are enough for 1 steps of these 30" in out
     assert [file.name for file in tmp_path.iterdir()] == ["run.toml"]
 
 

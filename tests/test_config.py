@@ -17,7 +17,7 @@ data.drop_overlap data.on_error data.workers data.executor
 mixture.exponent mixture.weights mixture.floor
 model.task_embedding_drop model.task_embedding_drops model.share_heads model.loss_scaling model.multilabel_loss
 model.attention
-training.steps training.epochs training.batch_size training.learning_rate training.head_learning_rate
+training.steps training.epochs training.minutes training.batch_size training.learning_rate training.head_learning_rate
 training.layer_decay training.schedule training.warmup_steps training.weight_decay training.clip
 training.label_smoothing training.dropout training.keep training.start_share training.class_weights
 training.precision training.device training.compile training.pool_steps

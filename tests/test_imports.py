@@ -37,7 +37,7 @@ evaluation.table evaluation.across
 evaluation.transfer_report evaluation.transfer_table evaluation.protocol
 training.lazy_adamw training.optimizer training.ranks training.checkpoint training.run_folder training.health
 training.gradients training.prefetch training.signals training.watch training.loop training.plan training.building
-training.steps training.trackers training.trainer
+training.steps training.trial training.trackers training.trainer
 inference.inputs inference.results inference.prepared_rows inference.abstaining inference.export
 inference.sentence_folder inference.graphs inference.tracing inference.graph_networks inference.per_token
 inference.quantizing inference.backends inference.adapters inference.folders inference.opening inference.parity

@@ -117,6 +117,9 @@ class TrainingConfig(_Section):
     """Optimizer steps. 0: `epochs` decides."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
     """Passes over all train rows, where `steps` is 0."""
+    minutes: Annotated[float, Field(ge=0)] = 0.0
+    """Train for about so many minutes: before the first step a short trial tells how many of the steps fit, and the
+    schedule ends with them. A run that goes on keeps their number. Preparing and evaluating come on top. 0: all."""
     batch_size: Count = 384
     """Examples in one optimizer step, from all tasks together; an example is one row, whatever its choices."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-5

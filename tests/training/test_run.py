@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from safetensors.torch import load_file
 
 from taskloom.errors import CheckpointError, ConfigError, DataError, Interrupted, ModelError, TrainingFailed
 from taskloom.modeling.encoder import Encoder
-from taskloom.progress import Progress
+from taskloom.progress import LineProgress, Progress
 from taskloom.run_file import load_config
 from taskloom.workflows.evaluating import evaluate
 from taskloom.workflows.running import Run, report, train
@@ -196,6 +197,45 @@ def test_continued_in_the_arithmetic_that_it_began_with(run_file: Path, monkeypa
     broken = train(load_config(run_file, ["name=broken", "training.precision=auto"]))
     assert broken.results.training["precision"] == "bf16"
     assert _weights(broken) == _weights(whole)
+
+
+def test_as_many_steps_as_fit_into_the_time(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial chooses the number of steps, the schedule ends there, and the run keeps it when it goes on, whatever the
+    machine is up to by then; `steps` is the most."""
+    from taskloom.training import trainer as module
+    from taskloom.training import trial
+
+    def taking(seconds: float) -> None:
+        monkeypatch.setattr(trial, "try_steps", lambda *_: trial.Trial(seconds, 0, "cpu", "fp32"))
+
+    taking(10.0)
+    whole = train(load_config(run_file, ["name=whole", "training.steps=8"]))
+    original = module.Trainer._log
+
+    def interrupting(self: module.Trainer, entry: dict[str, float], bar: object) -> None:
+        original(self, entry, bar)  # type: ignore[arg-type]
+        if entry["step"] == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    limit = "training.minutes=1.4"  # eight steps of ten seconds, and four seconds
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Trainer, "_log", interrupting)
+        with pytest.raises(Interrupted, match="step 4 of 8"):
+            train(load_config(run_file, ["name=timed", limit]))
+    taking(1.0)
+    timed = train(load_config(run_file, ["name=timed", limit]))
+    assert timed.results.step == 8
+    assert _weights(timed) == _weights(whole)
+    assert train(load_config(run_file, ["name=timed", limit])).results.step == 8
+    assert train(load_config(run_file, ["name=all", limit])).results.step == STEPS
+
+
+def test_trial_of_steps(run_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A real trial leaves no trace in the run: with more time than needed it is the run without a limit."""
+    plain = train(load_config(run_file, ["name=plain"]))
+    timed = train(load_config(run_file, ["name=timed", "training.minutes=600"]), progress=LineProgress())
+    assert re.search(r"600 minutes at \d+\.\d\d s a step: 12 steps, of at most 12", capsys.readouterr().err)
+    assert _weights(timed) == _weights(plain)
 
 
 def test_interrupted_while_evaluating(run_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from taskloom.config import RunConfig
+from taskloom.modeling.devices import choose_autocast, choose_device, set_threads
 from taskloom.modeling.model import Model, Prepared
 from taskloom.modeling.tensors import on_device
 from taskloom.training.optimizer import Optimizer
@@ -76,6 +78,22 @@ class Computation:
     device: torch.device
     autocast: torch.dtype | None
     ranks: Ranks
+
+    @classmethod
+    def chosen(cls, config: RunConfig, ranks: Ranks) -> Computation:
+        """Return what a run's settings mean on this machine, and take this process's share of its cores.
+
+        Of several processes the first one chooses the precision: each one's trial of bf16 could end otherwise.
+        """
+        set_threads(share=ranks.local_world)
+        device = choose_device(config.training.device)
+        (first, *_) = ranks.gather({"bf16": choose_autocast(config.training.precision, device) is not None})
+        return cls(config.seed, device, torch.bfloat16 if first["bf16"] else None, ranks)
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic in use: "fp32" or "bf16"."""
+        return "bf16" if self.autocast else "fp32"
 
 
 @dataclass

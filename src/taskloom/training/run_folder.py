@@ -21,9 +21,9 @@ from taskloom.run_file import to_toml
 from taskloom.training.checkpoint import remove_temporary, sync
 
 MAY_CHANGE = (
-    "training.steps", "training.epochs", "training.evaluate_every", "training.save_every", "training.keep_checkpoints",
-    "training.start_share", "training.device", "evaluation.", "output.", "data.cache", "data.mirror", "data.on_error",
-    "data.workers", "data.executor",
+    "training.steps", "training.epochs", "training.minutes", "training.evaluate_every", "training.save_every",
+    "training.keep_checkpoints", "training.start_share", "training.device", "evaluation.", "output.", "data.cache",
+    "data.mirror", "data.on_error", "data.workers", "data.executor",
 )  # fmt: skip
 """Keys (or sections) that a continued run may change; where rows are read from is covered by their fingerprints."""
 
@@ -94,6 +94,11 @@ class RunFolder:
             )
         if before is None:
             self.write("plan.json", json.dumps(plan, indent=1))
+
+    def planned_steps(self) -> int | None:
+        """Return how many steps the run was begun with, or None for a new one."""
+        plan = _read_json(self.file("plan.json"))
+        return None if plan is None else int(plan["steps"])
 
     def resume_log(self, step: int, *, evaluation_is_due: bool = False) -> None:
         """Drop the log lines after `step`, so that the log reads as if the run had never stopped.

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from taskloom.config import RunConfig
 from taskloom.data.store import TaskStore
 from taskloom.data.tokenizer import Tokenizer
@@ -18,7 +16,7 @@ from taskloom.evaluation.evaluator import Answering, evaluate_task
 from taskloom.evaluation.report import TaskReport, summarize
 from taskloom.evaluation.routes import own_route
 from taskloom.evaluation.thresholds import choose_thresholds
-from taskloom.modeling.devices import choose_autocast, choose_device, set_threads
+from taskloom.modeling.devices import choose_autocast
 from taskloom.modeling.encoder import resolve_encoder
 from taskloom.modeling.model import Model
 from taskloom.progress import Bar, Progress
@@ -69,11 +67,6 @@ class Trainer:
     recent: list[dict[str, float]] = field(default_factory=list)
     evaluation_is_due: bool = False
     """Whether the state was saved before the evaluation of its step was done."""
-
-    @property
-    def precision(self) -> str:
-        """The arithmetic in use: "fp32" or "bf16"."""
-        return "bf16" if self.compute.autocast else "fp32"
 
     @property
     def stopped_early(self) -> bool:
@@ -215,7 +208,7 @@ class Trainer:
             "tokens_per_second": round(totals.tokens / seconds, 1),
             "padding_share": round(1 - totals.tokens / max(1, totals.padded_tokens), 4),
             "peak_memory_bytes": peak_memory(self.compute.device),
-            "precision": self.precision,
+            "precision": self.compute.precision,
             "device": self.compute.device.type,
             "processes": self.compute.ranks.world,
             "skipped_not_finite": self.health.not_finite,
@@ -252,7 +245,7 @@ class Trainer:
                 | {
                     "best": dataclasses.asdict(self.best),
                     "evaluation_is_due": evaluation_is_due,
-                    "precision": self.precision,
+                    "precision": self.compute.precision,
                 },
             )
             kept = self.config.training.keep_checkpoints
@@ -298,23 +291,15 @@ class Trainer:
         self.progress.say(f"best checkpoint: step {self.best.step}, mean score {self.best.score}")
 
 
-def agreed_autocast(precision: str, device: torch.device, ranks: Ranks) -> torch.dtype | None:
-    """Return the first process's choice for all of them: each one's trial of bf16 could end otherwise."""
-    (chosen, *_) = ranks.gather({"bf16": choose_autocast(precision, device) is not None})
-    return torch.bfloat16 if chosen["bf16"] else None
-
-
 def start_trainer(
     config: RunConfig, run: RunFolder, plan: Plan, *, progress: Progress, ranks: Ranks | None = None
 ) -> Trainer:
     """Build the model of a plan and restore the newest checkpoint, if there is one."""
     ranks = ranks or Ranks()
-    set_threads(share=ranks.local_world)
-    device = choose_device(config.training.device)
+    compute = Computation.chosen(config, ranks)
     folder = resolve_encoder(config.encoder)
-    model = build_model(config, plan, folder, progress=progress).to(device)
+    model = build_model(config, plan, folder, progress=progress).to(compute.device)
     optimizer = make_optimizer(model, config.training, steps=plan.steps)
-    compute = Computation(config.seed, device, agreed_autocast(config.training.precision, device, ranks), ranks)
     trainer = Trainer(config, run, plan, model, Tokenizer.open(folder), optimizer, compute, progress)
     trainer.health.skip_spikes = config.training.skip_spikes
     checkpoint = agreed_checkpoint(run.checkpoints, ranks, warn=progress.say)

@@ -1,17 +1,14 @@
 """`taskloom train RUN.toml --dry-run`: what a run would do and take, as lines for people.
 
 Tasks are prepared, since only their rows tell shares and lengths; nothing is written to the run folder. Tokens and
-padding are those of real steps, spread over the run, and the time comes from a short trial on this machine: the first
-step is left out, and what is said is a step's median, so it is an estimate and not a promise.
+padding are those of real steps, spread over the run, and the time comes from a short trial on this machine.
 """
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskloom.config import RunConfig
@@ -20,19 +17,9 @@ from taskloom.progress import Progress
 if TYPE_CHECKING:
     from taskloom.training.plan import Plan
     from taskloom.training.steps import StepSource
+    from taskloom.training.trial import Trial
 
 SAMPLED_STEPS = 20
-TRIAL_STEPS = 4
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What a few steps took: seconds of a step after the first, and the most memory that the process held (bytes)."""
-
-    seconds: float
-    memory: int
-    device: str
-    precision: str
 
 
 def plan_lines(config: RunConfig, *, progress: Progress | None = None) -> Iterator[str]:
@@ -42,6 +29,7 @@ def plan_lines(config: RunConfig, *, progress: Progress | None = None) -> Iterat
     from taskloom.training.building import build_model
     from taskloom.training.plan import make_plan
     from taskloom.training.steps import StepSource
+    from taskloom.training.trial import try_steps
     from taskloom.workflows.preparing import prepare
 
     progress = progress or Progress()
@@ -62,7 +50,7 @@ def plan_lines(config: RunConfig, *, progress: Progress | None = None) -> Iterat
         f"parameters: {(sum(counts.values()) - heads) / 1e6:.1f}M encoder, {heads / 1e6:.2f}M heads and embeddings; "
         f"weights, gradients and moments {sum(counts.values()) * 16 / 1e9:.2f} GB"
     )
-    yield from trial_lines(try_steps(config, plan, source), steps=plan.steps)
+    yield from trial_lines(try_steps(config, plan, source), steps=plan.steps, minutes=config.training.minutes)
 
 
 def task_lines(plan: Plan) -> Iterator[str]:
@@ -100,36 +88,12 @@ def batch_lines(plan: Plan, source: StepSource, *, batch_size: int) -> Iterator[
     )
 
 
-def try_steps(config: RunConfig, plan: Plan, source: StepSource) -> Trial:
-    """Run a few steps, the largest micro-batches first, with gradients and updates that are thrown away."""
-    from taskloom.modeling.devices import choose_autocast, choose_device, set_threads
-    from taskloom.training.building import make_optimizer
-    from taskloom.training.gradients import Computation, Totals, accumulate
-    from taskloom.training.loop import rehearse
-    from taskloom.training.ranks import Ranks
-    from taskloom.training.watch import peak_memory
-
-    set_threads()
-    device = choose_device(config.training.device)
-    compute = Computation(config.seed, device, choose_autocast(config.training.precision, device), Ranks())
-    model = source.model.to(device)
-    optimizer = make_optimizer(model, config.training, steps=plan.steps)
-    rehearse(model, optimizer, source.rehearsals(), compute=compute)
-    seconds = []
-    for step in range(1, TRIAL_STEPS + 1):
-        batch, started = source(step), time.perf_counter()
-        optimizer.begin(batch.used)
-        loss = accumulate(model, batch, compute=compute, totals=Totals()).loss(batch)
-        optimizer.clip(config.training.clip, batch.used)
-        optimizer.step(step, batch.used)
-        optimizer.zero_grad(batch.used)
-        seconds.append(time.perf_counter() - started + 0 * loss)
-    precision = "bf16" if compute.autocast else "fp32"
-    return Trial(statistics.median(seconds[1:]), peak_memory(device), device.type, precision)
-
-
-def trial_lines(trial: Trial, *, steps: int) -> Iterator[str]:
-    """Yield what the trial took, and what the run will."""
+def trial_lines(trial: Trial, *, steps: int, minutes: float = 0.0) -> Iterator[str]:
+    """Yield what the trial took, and what the run will; `minutes` may end it earlier."""
+    fit = trial.steps_within(minutes) if minutes else steps
+    if fit < steps:
+        yield f"{minutes:g} minutes are enough for {fit:,} steps of these {steps:,}"
+        steps = fit
     hours, rest = divmod(round(trial.seconds * steps), 3600)
     took = f"{trial.seconds:.2f} s a step, memory {trial.memory / 1e9:.2f} GB"
     whole = f"training takes about {hours}:{rest // 60:02d} h without evaluation"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ def train(config: RunConfig, *, progress: Progress | None = None) -> Run:
     from taskloom.training.ranks import joined_ranks
     from taskloom.training.run_folder import open_run
     from taskloom.training.trainer import start_trainer
+    from taskloom.training.trial import within_minutes
 
     with joined_ranks(config.training.device) as ranks, open_run(config, writes=ranks.writes) as run:
         progress = progress if progress and ranks.writes else Progress()
@@ -46,6 +47,9 @@ def train(config: RunConfig, *, progress: Progress | None = None) -> Run:
             preparation = prepare(config, progress=progress)
         pairs = list(preparation.trainable())
         plan = make_plan(config, [task for task, _ in pairs], [store for _, store in pairs], preparation.left_out_rows)
+        if config.training.minutes:
+            steps = run.planned_steps()
+            plan = replace(plan, steps=steps) if steps else within_minutes(config, plan, ranks=ranks, progress=progress)
         run.keep_or_compare_plan(plan.to_json(config=config))
         results = run.file("results.json")
         if results.exists() and run.model.is_dir() and _is_finished(read_report(results), run, config, plan.steps):
