@@ -136,6 +136,18 @@ def test_a_graph_is_made_once(bert: Path, monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.undo()
 
 
+def test_graphs_run_on_the_cpu_beside_a_gpu(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where "auto" is a GPU, a runtime that has none takes the CPU by itself, and refuses the GPU that is asked for."""
+    place = {"auto": "meta", "cuda": "meta"}
+    monkeypatch.setattr("taskloom.inference.predictor.choose_device", lambda name: torch.device(place[name]))
+    found = load_model(bert, backend="onnx")
+    assert found.device.type == "cpu"
+    assert found.predict("topic", TEXTS[:1])[0]["label"]
+    assert load_model(bert, precision="int8").device.type == "cpu"
+    with pytest.raises(ModelError, match="onnx runs on the CPU, not on meta"):
+        load_model(bert, backend="onnx", device="cuda")
+
+
 @pytest.mark.parametrize("backend", FORMATS)
 def test_int8_without_rows(backend: str, folder: Path) -> None:
     """A whole model in int8 runs on either runtime, near the fp32 probabilities and not equal to them."""

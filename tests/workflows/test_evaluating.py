@@ -269,6 +269,13 @@ def test_scored_in_the_arithmetic_of_its_run(run: Path, tmp_path: Path, monkeypa
     assert open_subject(locate(tmp_path / "alone")).engine().how.autocast is None
 
 
+def test_scored_where_its_device_is_not(run: Path) -> None:
+    """A run that was told to train on a GPU is scored on what the machine has."""
+    config = run / "config.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace('device = "cpu"', 'device = "cuda"'))
+    assert evaluating.evaluate(run, quick=True).tasks
+
+
 def test_damaged_results_can_be_written_anew(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The message says what to do, and doing that works."""
     results = run / "results.json"

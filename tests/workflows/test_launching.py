@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from taskloom.cli import app
 from taskloom.errors import ConfigError
 from taskloom.run_file import load_config
+from taskloom.workflows import launching
 from taskloom.workflows.launching import processes_for
 from taskloom.workflows.running import train
 
@@ -123,6 +124,28 @@ def test_a_dry_run_is_one_process(run_file: Path) -> None:
         told = CliRunner().invoke(app, ["train", str(run_file), "--dry-run", "--processes", number])
         assert isinstance(told.exception, ConfigError)
         assert f"--processes {number} was given" in str(told.exception)
+
+
+def test_a_process_that_waits_hides_nothing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """On GPUs process 0 does not see that another one died: it is ended, and what that one said is told."""
+    monkeypatch.setattr(launching, "GRACE", 0.3)
+    program = (
+        "import os, sys, time\n"
+        "if os.environ['RANK'] == '0': time.sleep(600)\n"
+        "sys.exit('no memory left') if os.environ['RANK'] == '1' else None"
+    )
+    assert launching.launch(["-c", program], 2) == 1
+    assert "no memory left" in capfd.readouterr().err
+
+
+def test_no_more_processes_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes cannot share one; a run on the CPU may have as many as it likes."""
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert [processes_for(count) for count in (0, 1, 2)] == [2, 1, 2]
+    assert processes_for(4, "cpu") == 4
+    with pytest.raises(ConfigError, match=r"--processes 4 was given, and this machine has 2 GPUs.*training.device=cpu"):
+        processes_for(4)
 
 
 def test_numbers_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:

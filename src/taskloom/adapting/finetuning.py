@@ -288,7 +288,7 @@ class _Best:
             self.since += 1
             if score > self.score:
                 self.score, self.step, self.since = score, step, 0
-                self.weights = {name: value.clone() for name, value in self.model.state_dict().items()}
+                self.weights = {name: value.to("cpu", copy=True) for name, value in self.model.state_dict().items()}
         return 0 < self.patience <= self.since
 
     def finish(self) -> None:

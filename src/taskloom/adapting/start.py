@@ -48,7 +48,7 @@ class Start:
         self.tokenizer = Tokenizer.open(folder)
         self.device = device
         self.encoder = Encoder.open(folder).to(device)
-        self._weights = {name: value.clone() for name, value in self.encoder.state_dict().items()}
+        self._weights = {name: value.to("cpu", copy=True) for name, value in self.encoder.state_dict().items()}
         self.how = Answering(tokenizer=self.tokenizer, device=device, autocast=autocast, use_task_embedding=False)
         self._model: Model | None = None
         self._names: dict[str, dict[str, Array] | None] = {}

@@ -70,7 +70,7 @@ def train(
             )
         print_lines(planning.plan_lines(config, progress=progress.for_stream()))
         return
-    count = launching.processes_for(processes)
+    count = launching.processes_for(processes, config.training.device)
     if count > 1:
         raise typer.Exit(launching.launch(["-m", "taskloom", "train", str(run_file), *(overrides or [])], count))
     launching.follow_launcher()

@@ -259,9 +259,11 @@ def load_model(
         raise ModelError(
             f"Precision {precision!r} is not one of {', '.join(PRECISIONS)}.{did_you_mean(precision, PRECISIONS)}"
         )
-    place = choose_device(device)
+    place, cpu = choose_device(device), torch.device("cpu")
     folder = _model_folder(Path(path))
-    opened = open_network(folder, backend=backend, precision=precision, device=place)
+    opened = open_network(folder, backend=backend, precision=precision, device=cpu if device == "auto" else place)
+    if device == "auto" and opened.backend != "torch":
+        place = cpu  # where graphs run, whatever else is there
     network = opened.network if adapter is None else with_adapter(opened.network, Path(adapter))
     choice = "fp32" if precision == "auto" and place.type == "cpu" else precision
     how = Answering(

@@ -129,8 +129,14 @@ def replace_dropout(network: nn.Module) -> None:
         network.set_attn_implementation(ATTENTION)  # type: ignore[operator]
 
 
+KERNELS_OWN = "attention_probability_dropout"
+"""Where the attention of disentangled-flash keeps its share of dropout, which is no module there."""
+
+
 def set_dropout(network: nn.Module, p: float) -> None:
     """Give every dropout of a network, transformers' and torch's own too, the same share; its configuration stays."""
     for module in network.modules():
         if isinstance(getattr(module, "p", None), float | int) and "Dropout" in type(module).__name__:
             module.p = p  # type: ignore[assignment]
+        if isinstance(getattr(module, KERNELS_OWN, None), float | int):
+            setattr(module, KERNELS_OWN, p)

@@ -47,7 +47,7 @@ def _switch(network: nn.Module, package: str) -> str:
 
         base = getattr(network, str(network.base_model_prefix))
         optimize_deberta(base, inference=False)  # weights stay trainable; projections are made in each call
-        if not isinstance(base.encoder, DebertaV2OptimizedEncoder):
+        if not isinstance(base.encoder, DebertaV2OptimizedEncoder) or getattr(base.encoder, "backend", "") == "torch":
             raise ValueError("Triton is missing, or the head width is not 32, 64 or 128")
         return package
     from flashdeberta import FlashDisentangledSelfAttention

@@ -16,7 +16,8 @@ def on_device(value: Value, device: torch.device) -> Value:
     """Return the value with its tensors on `device`; from pinned ones the copy is made while the device computes."""
     if device.type == "cpu":
         return value
-    return cast(Value, _each(value, lambda tensor: tensor.to(device, non_blocking=True)))
+    waits = device.type != "cuda"  # an Apple GPU may read memory after it was freed (pytorch/pytorch#139550)
+    return cast(Value, _each(value, lambda tensor: tensor.to(device, non_blocking=not waits)))
 
 
 def pinned(value: Value) -> Value:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from taskloom.config import RunConfig
+from taskloom.errors import ConfigError
 from taskloom.modeling.devices import choose_autocast, choose_device, set_threads
 from taskloom.modeling.model import Model, Prepared
 from taskloom.modeling.tensors import on_device
@@ -84,9 +85,14 @@ class Computation:
         """Return what a run's settings mean on this machine, and take this process's share of its cores.
 
         Of several processes the first one chooses the precision: each one's trial of bf16 could end otherwise.
+        Raises ConfigError where several were asked for on an Apple GPU, ModelError for a device that is not there.
         """
         set_threads(share=ranks.local_world)
         device = choose_device(config.training.device)
+        if device.type == "mps" and ranks.world > 1:
+            if config.training.device == "mps":
+                raise ConfigError("training.device=mps is for one process. Start one, or type training.device=cpu.")
+            device = torch.device("cpu")  # gloo, which adds up gradients here, knows no Apple GPU
         (first, *_) = ranks.gather({"bf16": choose_autocast(config.training.precision, device) is not None})
         return cls(config.seed, device, torch.bfloat16 if first["bf16"] else None, ranks)
 

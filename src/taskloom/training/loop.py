@@ -69,9 +69,11 @@ def fit(
             with totals.clock("optimizer"):
                 optimizer.begin(used)
             sums = accumulate(model, batch, compute=compute, totals=totals)
-            stop = combine(optimizer, batch, sums, compute=compute, stop=first_of(asked))
+            with totals.clock("backward"):  # with what a GPU still computes and the wait for other processes
+                stop = combine(optimizer, batch, sums, compute=compute, stop=first_of(asked))
+                loss = sums.loss(batch)
             with totals.clock("optimizer"):
-                loss, norm = sums.loss(batch), optimizer.clip(settings.clip, used)
+                norm = optimizer.clip(settings.clip, used)
                 fault = health.fault(loss, norm)
                 rate = optimizer.rate(step) if fault else optimizer.step(step, used)
                 optimizer.zero_grad(used)

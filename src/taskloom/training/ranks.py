@@ -49,7 +49,8 @@ class Ranks:
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.world > 1:
-            distributed.barrier()
+            on_gpus = distributed.get_backend() == "nccl"  # which otherwise guesses a GPU by the rank
+            distributed.barrier(device_ids=[torch.cuda.current_device()] if on_gpus else None)
 
     @contextmanager
     def one_by_one(self) -> Iterator[None]:
@@ -122,9 +123,14 @@ def joined_ranks(device: str = "auto") -> Iterator[Ranks]:
     local = int(os.environ.get("LOCAL_RANK", "0"))
     on_gpus = device in ("auto", "cuda") and torch.cuda.is_available()
     if on_gpus:
-        torch.cuda.set_device(local)
+        torch.cuda.set_device(local % torch.cuda.device_count())  # a launcher may show each process its own alone
     distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=PATIENCE)
     try:
         yield Ranks(distributed.get_rank(), world, local, int(os.environ.get("LOCAL_WORLD_SIZE", world)))
-    finally:
-        distributed.destroy_process_group()
+    except BaseException:
+        if (
+            not on_gpus
+        ):  # NCCL would wait here for processes that wait for this one, and its message would never be told
+            distributed.destroy_process_group()
+        raise
+    distributed.destroy_process_group()

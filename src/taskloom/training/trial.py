@@ -40,10 +40,12 @@ class Trial:
         return max(1, int(minutes * 60 / self.seconds))
 
 
-def try_steps(config: RunConfig, plan: Plan, source: StepSource, ranks: Ranks | None = None) -> Trial:
-    """Run a few steps, the largest micro-batches first; of several processes all take part and get the same answer."""
-    compute = Computation.chosen(config, ranks or Ranks())
-    model = source.model.to(compute.device)
+def try_steps(config: RunConfig, plan: Plan, source: StepSource, compute: Computation) -> Trial:
+    """Run a few steps, the largest micro-batches first; of several processes all take part and get the same answer.
+
+    The model of `source` is on the device already: batches are cut otherwise where nothing is padded, on a CPU.
+    """
+    model = source.model
     optimizer = make_optimizer(model, config.training, steps=plan.steps)
     rehearse(model, optimizer, source.rehearsals(), compute=compute)
     seconds = []
@@ -64,8 +66,9 @@ def try_steps(config: RunConfig, plan: Plan, source: StepSource, ranks: Ranks | 
 def within_minutes(config: RunConfig, plan: Plan, *, ranks: Ranks, progress: Progress) -> Plan:
     """Return the plan with as many of its steps as fit into `training.minutes`."""
     minutes, folder = config.training.minutes, resolve_encoder(config.encoder)
-    model = build_model(config, plan, folder, progress=Progress())
-    trial = try_steps(config, plan, StepSource(plan, model, Tokenizer.open(folder), config), ranks)
+    compute = Computation.chosen(config, ranks)
+    model = build_model(config, plan, folder, progress=Progress()).to(compute.device)
+    trial = try_steps(config, plan, StepSource(plan, model, Tokenizer.open(folder), config), compute)
     steps = min(plan.steps, trial.steps_within(minutes))
     progress.say(f"{minutes:g} minutes at {trial.seconds:.2f} s a step: {steps:,} steps, of at most {plan.steps:,}")
     return dataclasses.replace(plan, steps=steps)

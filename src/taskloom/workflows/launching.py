@@ -29,14 +29,16 @@ LAUNCHED = "TASKLOOM_LAUNCHED"
 """Set for the processes that `launch` starts: they end with the one that started them."""
 POLL, GRACE = 0.1, 20.0
 """Seconds between two looks at the processes, and for the others to end after one has failed."""
+ENDED = 128 + signal.SIGKILL
 TOLD = 4000
 """Characters of what a silent process said that are shown when it failed."""
 
 
-def processes_for(asked: int) -> int:
+def processes_for(asked: int, device: str = "auto") -> int:
     """Return how many processes `--processes` means: 0 is one for each GPU, else for each core that may be used.
 
-    Raises ConfigError where torchrun or another launcher has said it already.
+    `device` is the run's setting. Raises ConfigError where torchrun or another launcher has said it already, and for
+    more processes than GPUs where these are to be used: two cannot share one.
     """
     if asked != 1 and "WORLD_SIZE" in os.environ and LAUNCHED not in os.environ:
         raise ConfigError(
@@ -45,11 +47,17 @@ def processes_for(asked: int) -> int:
         )
     if asked < 0:
         raise ConfigError(f"--processes {asked} is below 0. Give a number of processes, or 0 for one for each core.")
-    if asked:
-        return asked
+    if asked == 1:
+        return 1
     import torch
 
-    return torch.cuda.device_count() or cores()
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    if asked > gpus > 0:
+        raise ConfigError(
+            f"--processes {asked} was given, and this machine has {gpus} GPU{'s' if gpus > 1 else ''}: a process takes "
+            f"one for itself. Give --processes {gpus} or fewer, or type training.device=cpu."
+        )
+    return asked or gpus or cores()
 
 
 def launch(arguments: Sequence[str], count: int) -> int:
@@ -61,7 +69,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
             children.append(_start(arguments, rank, count, port, told))
         failed = _wait(children)
         codes = [_code(child) for child in children]
-        if codes[0] == 0 and failed is not None:
+        if failed and codes[0] in (0, ENDED):  # process 0 has nothing to say, or had to be ended while it waited
             told.seek(0)
             print(told.read().decode(errors="replace")[-TOLD:], file=sys.stderr)
             return codes[failed]

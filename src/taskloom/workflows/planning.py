@@ -27,7 +27,9 @@ def plan_lines(config: RunConfig, *, progress: Progress | None = None) -> Iterat
     from taskloom.data.tokenizer import Tokenizer
     from taskloom.modeling.encoder import resolve_encoder
     from taskloom.training.building import build_model
+    from taskloom.training.gradients import Computation
     from taskloom.training.plan import make_plan
+    from taskloom.training.ranks import Ranks
     from taskloom.training.steps import StepSource
     from taskloom.training.trial import try_steps
     from taskloom.workflows.preparing import prepare
@@ -41,7 +43,8 @@ def plan_lines(config: RunConfig, *, progress: Progress | None = None) -> Iterat
     for task, reason in preparation.left_out().items():
         yield f"not trained: {task}: {reason}"
     folder = resolve_encoder(config.encoder)
-    model = build_model(config, plan, folder, progress=progress)
+    compute = Computation.chosen(config, Ranks())
+    model = build_model(config, plan, folder, progress=progress).to(compute.device)
     source = StepSource(plan, model, Tokenizer.open(folder), config)
     yield from batch_lines(plan, source, batch_size=config.training.batch_size)
     counts = {name: parameter.numel() for name, parameter in model.named_parameters()}
@@ -50,7 +53,7 @@ def plan_lines(config: RunConfig, *, progress: Progress | None = None) -> Iterat
         f"parameters: {(sum(counts.values()) - heads) / 1e6:.1f}M encoder, {heads / 1e6:.2f}M heads and embeddings; "
         f"weights, gradients and moments {sum(counts.values()) * 16 / 1e9:.2f} GB"
     )
-    yield from trial_lines(try_steps(config, plan, source), steps=plan.steps, minutes=config.training.minutes)
+    yield from trial_lines(try_steps(config, plan, source, compute), steps=plan.steps, minutes=config.training.minutes)
 
 
 def task_lines(plan: Plan) -> Iterator[str]:

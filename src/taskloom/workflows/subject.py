@@ -123,6 +123,7 @@ def open_subject(place: Place) -> Subject:
             {"name": "model", "encoder": str(record["encoder"]), "data": {"max_length": int(record["max_length"])}}
         )
     set_threads()
-    model = Model.load(place.model).to(choose_device(config.training.device))
+    device = "cpu" if config.training.device == "cpu" else "auto"  # a run may be scored where its GPU is not
+    model = Model.load(place.model).to(choose_device(device))
     name = config.name if place.is_run else place.run.resolve().name
     return Subject(name, place, config, model, Tokenizer.open(place.model))

@@ -309,7 +309,7 @@ class _Keeper:
         self._model = model
         if not self._weights or score > self._best:
             self.seed, self._best = result.seed, score
-            self._weights = {name: value.clone() for name, value in model.state_dict().items()}
+            self._weights = {name: value.to("cpu", copy=True) for name, value in model.state_dict().items()}
 
     def model(self) -> Model:
         """Return the best seed's model."""
