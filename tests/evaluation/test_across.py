@@ -67,6 +67,12 @@ def test_one_seed_gives_no_interval_and_no_outcome() -> None:
     assert found.task_low is not None and found.t_test is not None
 
 
+def test_equal_figures_of_all_seeds_are_no_evidence() -> None:
+    """A probe of all rows gives every seed the same: that is one measurement, not a difference without an interval."""
+    found = compare({(task, seed): (0.7033, 0.7) for task in "abc" for seed in range(5)}, FAMILIES)
+    assert {(one.low, one.high, one.outcome) for one in (found.overall, *found.by_task)} == {(None, None, "level")}
+
+
 def test_equal_models_have_no_p_value() -> None:
     """Where nothing differs there is nothing to test."""
     pairs = {(task, seed): (0.5, 0.5) for task in "abc" for seed in range(3)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_the_error_after_is_cross_fitted() -> None:
     found = calibrate_head([noise])
     fitted = evidence(noise)
     own = fit_temperature(fitted)
-    mine = Evidence(fitted.logits / own, fitted.offsets, fitted.right, fitted.row)
+    mine = dataclasses.replace(fitted, logits=fitted.logits / own)
     in_sample = -np.log(confidence_of_right(mine)).mean()
     assert found.nll_after > in_sample
     assert found.temperature == pytest.approx(own)
@@ -137,6 +138,12 @@ def test_confidence_is_of_the_answer_that_is_given() -> None:
     labels = too_sure("multilabel", rows=20)
     np.testing.assert_allclose(sure, np.maximum(labels.scores, 1 - labels.scores).ravel(), atol=1e-6)
     np.testing.assert_array_equal(right, (labels.answers() == labels.gold).ravel())
+    low = dataclasses.replace(labels, threshold=0.1)  # a yes from 0.1 on is right as often as its probability says
+    sure, right = confidence(evidence(low))
+    np.testing.assert_allclose(
+        sure, np.where(labels.scores >= 0.1, labels.scores, 1 - labels.scores).ravel(), atol=1e-6
+    )
+    np.testing.assert_array_equal(right, (low.answers() == low.gold).ravel())
 
 
 def test_what_cannot_be_calibrated_says_so() -> None:

@@ -202,6 +202,19 @@ def test_only_common_rows_are_compared() -> None:
     assert found == paired_test(rows_at(first, np.arange(20, 100)), rows_at(second, np.arange(20, 100)))
 
 
+def test_all_rows_of_a_recast_are_compared() -> None:
+    """Several rows that are made of one have its number: each is held against its own, and none is left out."""
+    first, second = classes(100, 0.6, seed=1), classes(100, 0.8, seed=2)
+    expected = paired_test(first, second)
+    twice = np.arange(100) // 2
+    same = [dataclasses.replace(side, row=twice) for side in (first, second)]
+    found = paired_test(*same)
+    assert (found.rows, found.first, found.second) == (100, expected.first, expected.second)
+    part = paired_test(same[0], rows_at(same[1], np.arange(30, 90)))
+    assert part.rows == 60
+    assert part.second == float(np.mean(second.answers()[30:90] == second.gold[30:90]))
+
+
 def test_answers_to_other_rows_are_refused() -> None:
     """Other tasks, other gold answers, no common rows and metrics that the kind lacks are user errors."""
     side = classes(30, 0.7, seed=1)

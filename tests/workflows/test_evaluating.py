@@ -276,6 +276,19 @@ def test_scored_where_its_device_is_not(run: Path) -> None:
     assert evaluating.evaluate(run, quick=True).tasks
 
 
+def test_what_was_trained_before_is_no_unseen_task(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model whose start was trained on a task says so when it is scored on it without a head of its own."""
+    heads = run / "model" / "heads.json"
+    record = json.loads(heads.read_text(encoding="utf-8"))
+    record["training"]["tasks"]["builtin/quantifier_nli"] = "builtin/quantifier_nli"
+    heads.write_text(json.dumps(record), encoding="utf-8")
+    said = "builtin/quantifier_nli is no unseen task: the model was trained on builtin/quantifier_nli"
+    assert cli.main(["evaluate", str(run), "--tasks", "builtin/quantifier_nli", "--quick"]) == 0
+    assert said in capsys.readouterr().err
+    assert cli.main(["evaluate", str(run), "--tasks", "own/moods", "--quick"]) == 0
+    assert "no unseen task" not in capsys.readouterr().err
+
+
 def test_damaged_results_can_be_written_anew(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The message says what to do, and doing that works."""
     results = run / "results.json"

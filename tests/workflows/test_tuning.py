@@ -84,6 +84,7 @@ def test_a_fine_tuned_model_is_a_start_like_any_other(reviews: Path, tiny_bert: 
     assert second.seeds[0].train_rows == 8
     card = (tmp_path / "second" / "README.md").read_text(encoding="utf-8")
     assert "a taskloom model of 1 tasks, with 4 train rows a class" in card
+    assert "The start had been trained on own/" in card
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,8 @@ def difference(name: str, pairs: Pairs) -> Difference:
         raise DataError(f"{name}: no seed has scores of all of {', '.join(sorted(tasks))}. Let the run finish first.")
     scores = np.array([[pairs[task, seed] for task in sorted(tasks)] for seed in seeds]).mean(1)
     mean, low, high = mean_interval([float(first - second) for first, second in scores])
+    if np.ptp(scores, axis=0).max() == 0:
+        low = high = None  # a probe of all rows is the same for every seed, and equal figures are no evidence
     outcome: Outcome = "level"
     if low is not None and high is not None:
         outcome = "win" if low > 0 else "loss" if high < 0 else "level"

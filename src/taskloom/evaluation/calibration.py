@@ -46,13 +46,15 @@ class Evidence:
     """Probabilities as flat logits by group, with what was right.
 
     A group is a row's classes or choices, or one label of a row against its absence: `logits` (entries,), `offsets`
-    (groups + 1,), `right` (groups,) the place of the right entry within its group, `row` (groups,) what keeps groups of
-    one row in one part.
+    (groups + 1,), `right` and `given` (groups,) the places of the right entry and of the answer within their group,
+    `row` (groups,) what keeps groups of one row in one part. The answer is the likeliest entry, but that labels are
+    answered from their task's own threshold on; a temperature changes neither.
     """
 
     logits: Array
     offsets: Array
     right: Array
+    given: Array
     row: Array
 
     def __len__(self) -> int:
@@ -65,14 +67,14 @@ def evidence(predictions: Predictions) -> Evidence:
         raise DataError(f"{predictions.kind} answers have no probabilities to calibrate. Allowed: {', '.join(KINDS)}.")
     logits = _log(predictions.scores)
     groups, row = len(predictions), hashed(key_of(predictions.task), predictions.row)
+    right, given = (np.asarray(part).ravel().astype(np.int64) for part in (predictions.gold, predictions.answers()))
     if predictions.kind == "multiple_choice":
-        return Evidence(logits, predictions.word_offsets, np.asarray(predictions.gold), row)
+        return Evidence(logits, predictions.word_offsets, right, given, row)
     labels = len(predictions.labels)
     if predictions.kind == "classification":
-        return Evidence(logits.ravel(), np.arange(groups + 1) * labels, np.asarray(predictions.gold), row)
+        return Evidence(logits.ravel(), np.arange(groups + 1) * labels, right, given, row)
     both = np.stack([_log(1 - predictions.scores), logits], axis=-1).reshape(-1)
-    offsets = np.arange(groups * labels + 1) * 2
-    return Evidence(both, offsets, np.asarray(predictions.gold).ravel().astype(np.int64), np.repeat(row, labels))
+    return Evidence(both, np.arange(groups * labels + 1) * 2, right, given, np.repeat(row, labels))
 
 
 def fit_temperature(found: Evidence) -> float:
@@ -98,7 +100,7 @@ def calibrate_head(predictions: Sequence[Predictions]) -> HeadCalibration:
         others = part != number
         if others.any():
             scaled[entry_part == number] = found.logits[entry_part == number] / fit_temperature(taken(found, others))
-    after = Evidence(scaled, found.offsets, found.right, found.row)
+    after = Evidence(scaled, found.offsets, found.right, found.given, found.row)
     return HeadCalibration(
         tasks=tuple(one.task for one in predictions),
         kind=predictions[0].kind,
@@ -113,13 +115,8 @@ def calibrate_head(predictions: Sequence[Predictions]) -> HeadCalibration:
 
 def confidence(found: Evidence) -> tuple[Array, Array]:
     """Return how probable the given answer of each group is, and whether it is right, (groups,) each."""
-    starts = found.offsets[:-1]
     probabilities = _softmax(found.logits, found.offsets, 1.0)
-    best = np.maximum.reduceat(probabilities, starts)
-    position = np.arange(len(probabilities)) - np.repeat(starts, np.diff(found.offsets))
-    is_best = probabilities == np.repeat(best, np.diff(found.offsets))
-    given = np.minimum.reduceat(np.where(is_best, position, len(probabilities)), starts)
-    return best, given == found.right
+    return probabilities[found.offsets[:-1] + found.given], found.given == found.right
 
 
 def calibration_error(confident: Array, right: Array, *, bins: int = BINS) -> float:
@@ -167,17 +164,18 @@ def joined(parts: Iterable[Evidence]) -> Evidence:
     """Return the groups of several tasks together."""
     several = list(parts)
     sizes = np.concatenate([np.diff(part.offsets) for part in several])
-    logits, right, row = (
-        np.concatenate([getattr(part, name) for part in several]) for name in ("logits", "right", "row")
+    logits, right, given, row = (
+        np.concatenate([getattr(part, name) for part in several]) for name in ("logits", "right", "given", "row")
     )
-    return Evidence(logits, np.concatenate([[0], np.cumsum(sizes)]), right, row)
+    return Evidence(logits, np.concatenate([[0], np.cumsum(sizes)]), right, given, row)
 
 
 def taken(found: Evidence, groups: Array) -> Evidence:
     """Return the groups where a mask (groups,) is true."""
     sizes = np.diff(found.offsets)
     offsets = np.concatenate([[0], np.cumsum(sizes[groups])])
-    return Evidence(found.logits[np.repeat(groups, sizes)], offsets, found.right[groups], found.row[groups])
+    logits = found.logits[np.repeat(groups, sizes)]
+    return Evidence(logits, offsets, found.right[groups], found.given[groups], found.row[groups])
 
 
 def _nll(found: Evidence, temperature: float) -> Array:

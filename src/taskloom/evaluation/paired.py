@@ -98,13 +98,23 @@ def common_rows(first: Predictions, second: Predictions) -> tuple[Predictions, P
             raise DataError(
                 f"These are not answers to the same rows: {name} is {getattr(first, name)} and {getattr(second, name)}."
             )
-    _, at_first, at_second = np.intersect1d(first.row, second.row, return_indices=True)
+    _, at_first, at_second = np.intersect1d(_told_apart(first.row), _told_apart(second.row), return_indices=True)
     if len(at_first) == 0:
         raise DataError(f"The two models have no row of {first.task}, {first.split}, in common. Evaluate both again.")
     first, second = rows_at(first, at_first), rows_at(second, at_second)
     if not np.array_equal(first.gold, second.gold):
         raise DataError(f"The right answers to {first.task}, {first.split}, differ: the data changed. Evaluate again.")
     return first, second
+
+
+def _told_apart(row: Array) -> Array:
+    """Return row numbers with how often each has come before, (rows,): a recast may make several rows of one."""
+    order = np.argsort(row, kind="stable")
+    values, first, counts = np.unique(row[order], return_index=True, return_counts=True)
+    found = np.zeros(len(row), dtype=[("row", values.dtype), ("turn", np.int64)])
+    found["row"] = row
+    found["turn"][order] = np.arange(len(row)) - np.repeat(first, counts)
+    return found
 
 
 def statistics_of(first: Predictions, second: Predictions, metric: str) -> tuple[RowSums | Spearman, ...]:

@@ -31,9 +31,12 @@ def check_abstaining(head: Head, below: float) -> None:
 
 
 def sureness(answers: Predictions) -> Array:
-    """Return how probable each row's answer is (rows,); for several labels, how probable its least sure decision is."""
+    """Return how probable each row's answer is (rows,); for several labels, how probable its least sure decision is.
+
+    A label that is answered from a threshold below one half on is a yes that may well be improbable.
+    """
     if answers.kind == "multilabel":
-        return np.asarray(np.maximum(answers.scores, 1 - answers.scores).min(1))
+        return np.asarray(np.where(answers.answers(), answers.scores, 1 - answers.scores).min(1))
     if answers.kind == "multiple_choice":
         return np.asarray(np.maximum.reduceat(answers.scores, answers.word_offsets[:-1]))
     return np.asarray(answers.scores.max(1))

@@ -153,7 +153,8 @@ class Model:
         )
         if abstain_below is not None:
             answers = self._calibrated(answers, head)
-        results = RESULTS[head.kind](answers, answers.threshold if threshold is None else threshold)
+        answers = answers if threshold is None else dataclasses.replace(answers, threshold=threshold)
+        results = RESULTS[head.kind](answers, answers.threshold)
         return results if abstain_below is None else abstained(results, answers, abstain_below)
 
     @overload

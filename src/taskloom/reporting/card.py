@@ -77,9 +77,10 @@ def _scores(report: RunReport) -> str:
     summary = report.aggregate
     told = (
         f"Mean score {number(summary.mean_score)} over {summary.scored} tasks, each by its main metric; the trivial "
-        f"answer has {number(summary.mean_majority)} over {summary.with_majority}. {summary.above_majority} of "
-        f"{summary.tasks} tasks are above the trivial answer by more than their 95 % interval. The trivial answer is "
-        f"the most frequent label, the mean score, or a blind guess among the choices."
+        f"answer has {number(summary.mean_majority)} over {summary.with_majority}; where both are defined the mean "
+        f"gain is {number(summary.mean_gain)}. {summary.above_majority} of {summary.tasks} tasks are above the trivial "
+        "answer by more than their 95 % interval. The trivial answer is the most frequent label, the mean score, or a "
+        "blind guess among the choices."
     )
     few = 0 < len(report.tasks) <= TABLE_ROWS
     return f"{told}\n\n{markdown(report.tasks)}" if few else f"{told} The table is in `tasks.md`."

@@ -29,6 +29,11 @@ def origin_section(training: Mapping[str, Any]) -> str:
         "\n".join("| " + " | ".join(cells) + " |" for cells in _seed_rows(training["seeds"])),
     ]
     scores = [one["score"] for one in training["seeds"] if one["score"] is not None]
+    if training.get("seen"):
+        lines.append(
+            f"The start had been {training['seen']}: the scores are not those of the rows given here alone, and say "
+            "nothing of rows that it was trained on."
+        )
     if len(scores) > 1:
         mean, low, high = mean_interval(scores)
         lines.append(f"Mean over {len(scores)} seeds {mean:.3f}, 95 % interval over seeds {low:.3f} to {high:.3f}.")

@@ -14,7 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from taskloom.evaluation.report import RunReport, representative
+from taskloom.evaluation.report import Aggregate, RunReport, representative
 from taskloom.reporting.charts import curve, dumbbells, embedding_scatter, interval_bar, legend, reliability_curve
 from taskloom.reporting.embedding_map import families_in_order
 from taskloom.reporting.material import Material
@@ -159,10 +159,16 @@ def _columns(tasks: Sequence[TaskView]) -> list[dict[str, str]]:
 
 def _families(material: Material) -> Markup:
     found = material.report.aggregate.by_family
-    rows = [(name, str(one.tasks), one.mean_score, one.mean_majority) for name, one in found.items()]
+    rows = [_beside_trivial(name, one) for name, one in found.items()]
     rows.sort(key=lambda row: (row[2] is None or row[3] is None, (row[3] or 0) - (row[2] or 0), row[0]))
-    whole = material.report.aggregate
-    return dumbbells([("all", str(whole.tasks), whole.mean_score, whole.mean_majority), *rows])
+    return dumbbells([_beside_trivial("all", material.report.aggregate), *rows])
+
+
+def _beside_trivial(name: str, found: Aggregate) -> tuple[str, str, float | None, float | None]:
+    """Return a mean score beside the trivial answer's, over the tasks that have both; else what there is of all."""
+    if found.mean_gain is None or found.mean_majority is None:
+        return name, str(found.tasks), found.mean_score, found.mean_majority
+    return name, str(found.with_majority), found.mean_majority + found.mean_gain, found.mean_majority
 
 
 def _curves(log: Iterable[Mapping[str, Any]]) -> list[Markup]:

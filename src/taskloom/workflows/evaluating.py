@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskloom.errors import DataError, ModelError, UnknownTaskError, UserError
+from taskloom.errors import DataError, ModelError, UnknownTaskError, UserError, some_of_names
 from taskloom.progress import Progress
 from taskloom.recipes.recipe import Task
 from taskloom.recipes.select import matches, select
@@ -63,6 +63,7 @@ def evaluate(
         subject = open_subject(place)
         engine = subject.engine(quick=quick)
         jobs, skipped = find_jobs(subject, split=split, tasks=tasks, data=data, quick=quick, progress=progress)
+        _tell_seen(subject, jobs, progress)
         reports = _reports(engine, jobs, skipped, progress)
         if not reports:
             told = "".join(f"\n  {task}: {reason}" for task, reason in skipped.items())
@@ -78,6 +79,16 @@ def evaluate(
         if place.is_run and place.results == place.run:
             _renew_cards(place, subject, whole, progress)
     return found
+
+
+def _tell_seen(subject: Subject, jobs: Sequence[Job], progress: Progress) -> None:
+    """Say which tasks without a head of their own the model, or what it started from, was trained on all the same."""
+    from taskloom.modeling.lineage import lineage_of
+
+    lineage, known = lineage_of(subject.place.model), subject.model.table.places
+    for task in {job.task.versioned: job.task for job in jobs if job.task.versioned not in known}.values():
+        if seen := lineage.seen(task):
+            progress.say(f"{task.id} is no unseen task: the model was {seen}")
 
 
 def _renew_cards(place: Place, subject: Subject, report: RunReport, progress: Progress) -> None:
@@ -231,7 +242,7 @@ def _selected(subject: Subject, patterns: Sequence[str]) -> tuple[list[Task], li
     """
     run = choose(subject.config).tasks if subject.place.is_run else ()
     if not patterns:
-        return list(run), []
+        return [task for task in run if task.recast is None or subject.config.evaluation.recasts], []
     mine = [task for task in run if any(matches(pattern, task) for pattern in patterns)]
     others: dict[str, Task] = {}
     for pattern in patterns:
@@ -276,6 +287,14 @@ def _calibrate(subject: Subject, engine: Engine, jobs: Sequence[Job], progress: 
             progress.say(f"{job.task.versioned} is not calibrated: {why}")
     found = {}
     for key, several in heads.items():
+        readers = [head for head in subject.model.table.heads if head.key == key and "+" not in head.id]  # no recasts
+        others = {head.task for head in readers} - {job.task.versioned for job in jobs}
+        if others:
+            progress.say(
+                f"{', '.join(one.task for one in several)}: not calibrated: the head is shared with "
+                f"{some_of_names(sorted(others), 3)}, which --tasks leaves out"
+            )
+            continue
         try:
             found[key] = calibrate_head(several)
         except DataError as error:

@@ -161,6 +161,8 @@ def finetune(request: Request, *, output: Path | None = None, progress: Progress
     for line in request.told:
         progress.say(f"{request.task.id}: {line}")
     start = open_start(request.model, device=request.device, precision="auto", length=RAW_LENGTH)
+    if seen := start.lineage.seen(request.task):
+        progress.say(f"{request.model} was {seen}, so scores are not those of the rows given here alone")
     store = prepare_for(request.task, start, mirror=request.mirror)
     settings = request.settings or _defaults()
     keeper = _Keeper(request, start, store, output)
@@ -358,6 +360,7 @@ class _Keeper:
         return {
             "start": self.request.model,
             "start_tasks": len(lineage.trained) if lineage.known else None,
+            "seen": lineage.seen(self.request.task),
             "shots": self.request.shots,
             "settings": {name: value for name, value in asdict(settings).items() if isinstance(value, (int, float))},
             "kept_seed": self.seed,
