@@ -15,6 +15,7 @@ from made_models import MAX_LENGTH, made_model
 from taskloom import cli
 from taskloom.adapting.finetuning import Settings
 from taskloom.adapting.start import open_start
+from taskloom.data.shots import content_keys
 from taskloom.data.store import TaskStore
 from taskloom.errors import ConfigError, DataError
 from taskloom.modeling.model import new_folder
@@ -216,7 +217,13 @@ def test_shots_stop_by_as_many_rows_and_are_scored_on_others(tiny_bert: Path) ->
     assert (len(rows.train), len(rows.validation), rows.validation_split) == (8, 8, "train")
     assert not set(rows.train) & set(rows.validation)
     split, places, chose = scored_rows(alone, rows)
-    assert (split, chose) == ("train", True)
+    assert (split, chose) == ("train", False)
+    assert len(places) > 100 and not set(places) & {*rows.train, *rows.validation}
+    used = set(content_keys(alone.splits["train"], np.union1d(rows.train, rows.validation)).tolist())
+    assert not used & set(content_keys(alone.splits["train"], places).tolist())
+    every = rows_of_seed(alone, "builtin/agreement", shots=None, seed=0)
+    split, places, chose = scored_rows(alone, every)
+    assert (split, chose, places.tolist()) == ("train", True, every.validation.tolist())
     no_test = TaskStore(**{**vars(store), "splits": {name: store.splits[name] for name in ("train", "validation")}})
     few = Rows(np.arange(8), np.arange(5), "validation")
     split, places, chose = scored_rows(no_test, few)

@@ -63,6 +63,11 @@ def validation_of(split: SplitStore, task: str, places: Array, *, share: float) 
     return places[kept], np.sort(places[taken])
 
 
+def unlike(split: SplitStore, places: Array, others: Array) -> Array:
+    """Return those of the places whose rows have the tokens of none of the others, ascending."""
+    return np.sort(places[~np.isin(content_keys(split, places), content_keys(split, others))])
+
+
 def content_keys(split: SplitStore, places: Array) -> Array:
     """Return one number a row that is equal for rows of equal tokens (uint64, (rows,))."""
     edges = split.offsets[split.first_segment]

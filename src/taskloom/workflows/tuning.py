@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     Places = NDArray[np.int64]
 
+MOST_SCORED = 2000
+"""Rows beyond shots and validation that a model is scored on, where there is no test split."""
 MOST_VALIDATION = 400
 """Validation rows that early stopping looks at: more cost time and decide nothing."""
 LARGE = 1000
@@ -249,17 +251,24 @@ def _one_seed(
 def scored_rows(store: TaskStore, rows: Rows) -> tuple[str, Places, bool]:
     """Return the split and places that a model is scored on, and whether they are the rows that chose its step.
 
-    Test rows if there are any; else those validation rows that chose nothing, where they are no fewer; else the
-    validation rows themselves, whose score is then too good.
+    Test rows if there are any; else those validation rows that chose nothing or, where train rows had to serve, those
+    train rows that are unlike all that were used; else, where these are fewer, the validation rows themselves, whose
+    score is then too good.
     """
     import numpy as np
 
+    from taskloom.data.shots import unlike
+
     if "test" in store.splits:
         return "test", np.arange(len(store.splits["test"])), False
-    if rows.validation_split == "validation":
-        rest = np.setdiff1d(np.arange(len(store.splits["validation"])), rows.validation)
-        if len(rest) >= len(rows.validation):
-            return "validation", rest, False
+    split, used = store.splits[rows.validation_split], rows.validation
+    if rows.validation_split == "train":
+        used = np.union1d(rows.train, rows.validation)
+    rest = _at_most(np.setdiff1d(np.arange(len(split)), used), MOST_SCORED, 0)
+    if rows.validation_split == "train":
+        rest = unlike(split, rest, used)
+    if len(rest) >= len(rows.validation):
+        return rows.validation_split, rest, False
     return rows.validation_split, rows.validation, True
 
 
